@@ -1,0 +1,203 @@
+"""Every message of the testbed, as frozen values. `protocol.codec` puts them on the wire.
+
+Control messages travel over one WebSocket per worker; model and masked vectors are streamed HTTP
+bodies. `round` counts from 1; `attempt` counts secure sums within a round from 1, and every key,
+seed and share belongs to one (session, round, attempt).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from protocol.telemetry import Json
+
+VERSION = 1
+
+
+# --- joining: Hello -> Challenge -> Proof -> Welcome (or Refused) -> Ready
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """worker -> coordinator. The token admits; `identity` (Ed25519 public key, 32 bytes) says who
+    it is, so that a worker that lost its connection comes back as the same client."""
+
+    version: int
+    token: str
+    device: str
+    identity: bytes
+    member: int | None
+    """The fleet member this worker plays, if a fleet was planned for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    session: bytes
+    """16 bytes, drawn when the run starts (anew on every resume)."""
+    nonce: bytes
+    """32 bytes to sign, so that nobody can join with a key that is not theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    signature: bytes
+    """Ed25519 over the label, session, nonce and identity (`protocol.identity`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    client: int
+    credential: str
+    """Bearer secret for this worker's HTTP requests."""
+    settings: Mapping[str, Json]
+    """The part of the run's settings that a client needs (`protocol.settings.ClientSettings`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """worker -> coordinator: data loaded, device calibrated; may be planned."""
+
+    examples: int
+
+
+# --- one round
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """coordinator -> worker: the round begins, you take part."""
+
+    round: int
+    attempt: int
+    clients: tuple[int, ...]
+    """All participants' ids, ascending: the parties of the aggregation."""
+    aggregation: str
+    """`plain` or `secagg`."""
+    threshold: int
+    """Shares needed to recover a secret; 0 under plain aggregation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKeys:
+    """worker -> coordinator, phase *keys*: two X25519 public keys of 32 bytes, fresh per attempt."""
+
+    round: int
+    attempt: int
+    sealing: bytes
+    """Key *c* of Bonawitz et al.: encrypts shares and notes between clients."""
+    masking: bytes
+    """Key *s*: agrees on pairwise masks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """coordinator -> worker: everyone's public keys, by client: (sealing, masking)."""
+
+    round: int
+    attempt: int
+    keys: Mapping[int, tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedShares:
+    """worker -> coordinator, phase *shares*: one ciphertext for each peer; the coordinator only
+    forwards. Each holds both Shamir shares and the strategy's note for that peer."""
+
+    round: int
+    attempt: int
+    sealed: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """coordinator -> worker: the ciphertexts addressed to it, by sender."""
+
+    round: int
+    attempt: int
+    sealed: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """worker -> coordinator, plain aggregation only: the strategy's note, in the clear."""
+
+    round: int
+    attempt: int
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """coordinator -> worker, plain aggregation only: everyone's notes, in the clear."""
+
+    round: int
+    attempt: int
+    notes: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Survivors:
+    """coordinator -> worker, phase *unmask*: whose masked vectors arrived whole."""
+
+    round: int
+    attempt: int
+    clients: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unmask:
+    """worker -> coordinator: the share of the masking key of each client lost after *shares*, the
+    share of the self-mask seed of each survivor. Never both for one client."""
+
+    round: int
+    attempt: int
+    masking_key_shares: Mapping[int, bytes]
+    self_seed_shares: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEnd:
+    """coordinator -> worker: the new model is applied."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """worker -> coordinator: this client cannot go on with the round; said rather than hidden."""
+
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """coordinator -> worker: the run is over."""
+
+    reason: str
+
+
+Message = (
+    Hello
+    | Challenge
+    | Proof
+    | Welcome
+    | Refused
+    | Ready
+    | Plan
+    | PublicKeys
+    | Roster
+    | SealedShares
+    | Delivery
+    | Note
+    | Notes
+    | Survivors
+    | Unmask
+    | RoundEnd
+    | Failed
+    | Finish
+)

@@ -1,0 +1,33 @@
+"""Who is a straggler: the one rule, used by clients on themselves and by reports on everybody.
+
+A client is a straggler if it is among the slowest share of the fleet *and* more than a margin
+above the slowest of the rest, so that a uniform fleet has none (our choice; CLIP, arXiv
+2510.16694, takes the slowest 20 %; the 10 % margin is FLuID's, arXiv 2307.02623).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`stragglers`: their ids, slowest first. `target_s`: the slowest of all the others."""
+
+    stragglers: tuple[int, ...]
+    target_s: float
+
+
+def find_stragglers(times_s: Mapping[int, float], share: float, margin: float) -> Verdict:
+    """Apply the rule to each client's full-model round time in seconds.
+
+    `share` in [0, 1) of the fleet (rounded down, at least one) may be stragglers; each must
+    exceed the slowest client outside that share by more than `margin` (0.1 = 10 %).
+    """
+    slowest_first = sorted(times_s, key=lambda client: (-times_s[client], client))
+    if len(slowest_first) < 2 or share <= 0:
+        return Verdict((), max(times_s.values(), default=0.0))
+    suspects = max(1, int(share * len(slowest_first)))
+    bound_s = times_s[slowest_first[suspects]] * (1 + margin)
+    stragglers = tuple(c for c in slowest_first[:suspects] if times_s[c] > bound_s)
+    others = slowest_first[len(stragglers) :]
+    return Verdict(stragglers, times_s[others[0]])
