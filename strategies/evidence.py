@@ -1,0 +1,120 @@
+"""Which neurons a straggler leaves out by its own evidence: what its own training changed least.
+
+CLIP (arXiv 2510.16694) finds invariant neurons at the client; the exact criterion is not public,
+and this one is our choice, after FLuID's (arXiv 2307.02623). Clients' kept sets differ freely, so
+the mean needs a count per pair of neurons.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.invariance import scores
+from learning.structure import Keep, Structure, Vector, kept_sizes
+from strategies.interface import Outcome, RoundView
+from strategies.neurons import History, keep_of
+from strategies.settings import StrategySettings
+
+Scores = NDArray[np.float64]
+Streaks = NDArray[np.intp]
+"""For each neuron, the rounds in a row for which it has been dropped."""
+
+
+def threshold_for(score: Scores, needed: int, growth: float) -> float:
+    """Grow from the smallest score by `growth` until at least `needed` scores are at or below."""
+    enough = float(np.partition(score, needed - 1)[needed - 1]) if needed else -math.inf
+    positive = score[score > 0]
+    if enough <= score.min() or not positive.size:
+        return float(score.min())
+    threshold = float(positive.min())
+    while threshold < enough:
+        threshold *= growth
+    return threshold
+
+
+def drop_order(
+    score: Scores, streak: Streaks, threshold: float, renewal_rounds: int
+) -> NDArray[np.intp]:
+    """First what was dropped last round and is still invariant, then other invariant neurons, then
+    the rest; lowest score first, ties by index. Neurons dropped for `renewal_rounds` in a row come
+    last, the longest dropped at the very end: they are brought back as far as the ratio allows."""
+    invariant = score <= threshold
+    tier = np.where(invariant, np.where(streak > 0, 0, 1), 2)
+    overdue = np.where(streak >= renewal_rounds, streak, 0)
+    return np.lexsort((score, tier, overdue))
+
+
+class LocalEvidenceChoice:
+    """A neuron's score is that of the client's own last update where it was trained, else that of
+    the last change of the global model, which costs nothing and lets dropped neurons return."""
+
+    def __init__(self, structure: Structure, settings: StrategySettings) -> None:
+        self._structure = structure
+        self._settings = settings
+        self._history = History()
+        self._round: RoundView | None = None
+        self._own: dict[str, Scores] = {}
+        self._streaks: dict[str, Streaks] = {
+            group: np.zeros(size, dtype=np.intp) for group, size in structure.sizes.items()
+        }
+
+    def see(self, view: RoundView) -> None:
+        self._round = view
+        self._history.see(view.round, view.model)
+
+    def keep(self, keep_ratio: float) -> Keep | None:
+        found = self._merged()
+        if found is None:
+            return None
+        sizes = kept_sizes(self._structure, keep_ratio)
+        order = {
+            group: self._order(score, self._streaks[group], len(score) - sizes[group])
+            for group, score in found.items()
+        }
+        return keep_of(order, self._structure, keep_ratio)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Learn from a round that was trained to its end."""
+        view, keep = self._round, outcome.decision.keep
+        if outcome.update is None or view is None or outcome.round != view.round:
+            return
+        self._own = _scores(self._structure, (view.model, outcome.update), keep)
+        for group, streak in self._streaks.items():
+            dropped = self._dropped(group, keep)
+            self._streaks[group] = np.where(dropped, streak + 1, 0)
+
+    def _dropped(self, group: str, keep: Keep) -> NDArray[np.bool_]:
+        dropped = np.zeros(len(self._streaks[group]), dtype=np.bool_)
+        if keep:
+            dropped[:] = True
+            dropped[keep[group]] = False
+        return dropped
+
+    def _order(self, score: Scores, streak: Streaks, needed: int) -> NDArray[np.intp]:
+        threshold = threshold_for(score, needed, self._settings.threshold_growth)
+        return drop_order(score, streak, threshold, self._settings.renewal_rounds)
+
+    def _merged(self) -> Mapping[str, Scores] | None:
+        """None if some neuron has neither own evidence nor any from the global model. One whose
+        weights are all zero has none even so, and counts as never invariant."""
+        change = self._history.change()
+        if change is None:
+            known = bool(self._own) and not any(np.isnan(own).any() for own in self._own.values())
+            return self._own if known else None
+        found = _scores(self._structure, change)
+        merged = {
+            group: np.where(np.isnan(own), found[group], own) for group, own in self._own.items()
+        }
+        return {
+            group: np.where(np.isnan(score), np.inf, score)
+            for group, score in (merged or found).items()
+        }
+
+
+def _scores(
+    structure: Structure, change: tuple[Vector, Vector], trained: Keep | None = None
+) -> dict[str, Scores]:
+    found = scores(structure, *change, trained=trained)
+    return {group: score.astype(np.float64) for group, score in found.items()}

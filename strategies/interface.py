@@ -1,0 +1,107 @@
+"""What every strategy offers, and all it is shown.
+
+A strategy has two halves. The coordinator's sees who joined and when uploads arrived, which no
+coordinator can help seeing; the client's sees its peers' notes, the model it downloaded and its
+own last round. Neither sees anybody's update or any telemetry.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from learning.layout import Counts
+from learning.structure import Keep, Structure, Vector
+from strategies.rates import FitCurve
+from strategies.settings import StrategySettings
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """All that a client decides by. `notes` holds its peers' notes and its own, by client;
+    `model` is the vector just downloaded, which nobody changes in place afterwards."""
+
+    round: int
+    client: int
+    notes: Mapping[int, bytes]
+    model: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What this client trains this round, and why. An empty `keep` means the full model."""
+
+    keep_ratio: float
+    keep: Keep
+    straggler: bool
+    target_s: float | None
+    """Slowest time among the others, of the kind that the strategy compares (see `reason`)."""
+    predicted_s: float | None
+    """This client's time of that kind under this decision."""
+    reason: str
+    relative_cost: float = 1.0
+    """g(p): predicted fit time over the full model's. Measured fit / this = full equivalent."""
+    ignored_notes: int = 0
+    """Peers' notes that were malformed or implausible."""
+
+
+FULL_MODEL: Keep = {}
+
+
+def full(reason: str) -> Decision:
+    """Train everything, with no times to compare."""
+    return Decision(1.0, FULL_MODEL, False, None, None, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the client measured in a round it was planned for.
+
+    `update` is None if training was not finished. `network_s` is download from first to last byte
+    plus upload from first byte to receipt; it is never shortened by pruning.
+    """
+
+    round: int
+    decision: Decision
+    update: Vector | None
+    fit_s: float
+    network_s: float
+
+
+class ServerHalf(Protocol):
+    def participants(
+        self, round_: int, joined: Sequence[int], arrivals: Mapping[int, float]
+    ) -> Sequence[int]:
+        """Who is planned for this round, ascending. `arrivals`: seconds from the plan to the whole
+        upload, the latest known per client."""
+        ...
+
+    def left_out(self) -> Mapping[int, str]:
+        """Who of the joined was left out by the last call, and why."""
+        ...
+
+
+class ClientHalf(Protocol):
+    def note(self) -> bytes:
+        """What to tell every peer, sealed; empty if there is nothing to say."""
+        ...
+
+    def decide(self, view: RoundView) -> Decision:
+        """What to train. Called in every round, also again for another attempt at it."""
+        ...
+
+    def observe(self, outcome: Outcome) -> None:
+        """Learn from a round. Called at most once for each, before the next one's `note`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    name: str
+    describe: str = field(repr=False)
+    """One line, for tables."""
+    server: Callable[[StrategySettings], ServerHalf]
+    client: Callable[[StrategySettings, int, Structure, FitCurve], ClientHalf]
+    counts: Callable[[StrategySettings], Counts]
+    """Which participation counts the masked vector must carry for an exact mean."""
+    needs_plain: bool = False
+    """Whether it needs to see single updates, and so cannot run under secure aggregation."""

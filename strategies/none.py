@@ -1,0 +1,52 @@
+"""`none`: everybody takes part and trains in full; every round waits for the slowest."""
+
+from collections.abc import Mapping, Sequence
+
+from learning.structure import Structure
+from strategies.interface import Decision, Outcome, RoundView, Strategy, full
+from strategies.rates import FitCurve
+from strategies.settings import StrategySettings
+
+
+class Everybody:
+    """The coordinator's half of every strategy that leaves the choice to the clients."""
+
+    def participants(
+        self, round_: int, joined: Sequence[int], arrivals: Mapping[int, float]
+    ) -> Sequence[int]:
+        return sorted(joined)
+
+    def left_out(self) -> Mapping[int, str]:
+        return {}
+
+
+class FullModel:
+    """The client's half of every strategy that leaves the choice to the coordinator."""
+
+    def note(self) -> bytes:
+        return b""
+
+    def decide(self, view: RoundView) -> Decision:
+        return full("this strategy never prunes")
+
+    def observe(self, outcome: Outcome) -> None:
+        """Nothing to learn."""
+
+
+def everybody(settings: StrategySettings) -> Everybody:
+    return Everybody()
+
+
+def full_model(
+    settings: StrategySettings, client: int, structure: Structure, curve: FitCurve
+) -> FullModel:
+    return FullModel()
+
+
+NONE = Strategy(
+    name="none",
+    describe="everybody trains the full model; the round waits for the slowest",
+    server=everybody,
+    client=full_model,
+    counts=lambda settings: "total",
+)

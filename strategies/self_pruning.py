@@ -1,0 +1,93 @@
+"""The client half of every strategy whose stragglers prune themselves: note, rate, neurons.
+
+The three parts are orthogonal: `strategies.times` says who is a straggler, a rate rule how much it
+prunes, a neuron choice what. Nobody else can make a client prune, and none learns that it did.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from learning.structure import Keep, Structure, kept_sizes
+from strategies.interface import FULL_MODEL, Decision, Outcome, RoundView, full
+from strategies.neurons import NeuronChoice
+from strategies.rates import Choice, FitCurve, Rate, RateRule, grid
+from strategies.settings import StrategySettings
+from strategies.times import Times, encode_note, read_notes, standing
+
+
+def rates_of(structure: Structure, curve: FitCurve, settings: StrategySettings) -> tuple[Rate, ...]:
+    """The grid of keep ratios with the cost of the real sub-model at each."""
+    full_macs = structure.forward_macs(structure.sizes)
+
+    def cost(keep_ratio: float) -> float:
+        return curve.relative(structure.forward_macs(kept_sizes(structure, keep_ratio)), full_macs)
+
+    return grid(settings.min_keep, settings.keep_step, cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What distinguishes one self-pruning strategy from another."""
+
+    rule: RateRule
+    neurons: NeuronChoice
+
+
+class SelfPruning:
+    def __init__(
+        self, settings: StrategySettings, structure: Structure, curve: FitCurve, parts: Parts
+    ) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._rates = rates_of(structure, curve, settings)
+        self._own: Times | None = None
+
+    def note(self) -> bytes:
+        """Empty only before this client's first round, which everybody knows to be its first."""
+        return b"" if self._own is None else encode_note(self._own)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Raises TimesError if the measured times are not times."""
+        self._parts.neurons.observe(outcome)
+        if outcome.update is None:
+            return
+        full_fit_s = outcome.fit_s / outcome.decision.relative_cost
+        self._own = Times.measured(full_fit_s, outcome.network_s)
+
+    def decide(self, view: RoundView) -> Decision:
+        self._parts.neurons.see(view)
+        if view.round <= self._settings.warmup_rounds:
+            return full("warm-up round")
+        times, ignored = read_notes(view.notes)
+        if view.client not in times:
+            return full("no round of its own to judge by yet")
+        return self._judge(view.client, times, ignored)
+
+    def _judge(self, client: int, times: Mapping[int, Times], ignored: int) -> Decision:
+        share, margin = self._settings.straggler_share, self._settings.straggler_margin
+        own, known = times[client], standing(client, times, share, margin)
+        unpruned = self._parts.rule(self._rates[:1], own, known)
+        if not known.straggler:
+            return _decision(unpruned, FULL_MODEL, False, ignored, "not a straggler")
+        choice = self._parts.rule(self._rates, own, known)
+        if choice.rate.keep_ratio == 1.0:
+            return _decision(choice, FULL_MODEL, True, ignored, choice.reason)
+        keep = self._parts.neurons.keep(choice.rate.keep_ratio)
+        if keep is None:
+            return _decision(unpruned, FULL_MODEL, True, ignored, "no evidence on neurons yet")
+        return _decision(choice, keep, True, ignored, choice.reason)
+
+
+def _decision(
+    choice: Choice, keep: Keep, straggler: bool, ignored_notes: int, reason: str
+) -> Decision:
+    return Decision(
+        keep_ratio=choice.rate.keep_ratio,
+        keep=keep,
+        straggler=straggler,
+        target_s=choice.target_s,
+        predicted_s=choice.predicted_s,
+        reason=reason,
+        relative_cost=choice.rate.relative_cost,
+        ignored_notes=ignored_notes,
+    )

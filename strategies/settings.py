@@ -1,0 +1,70 @@
+"""What a run may set about its strategy, checked once so that no strategy needs to check again."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+EVIDENCE = ("local", "global")
+
+
+class SettingsError(ValueError):
+    """A strategy setting breaks its rule: one line with key, rule and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySettings:
+    straggler_share: float = 0.2
+    """Share of the fleet that may be stragglers, rounded down, at least one client."""
+    straggler_margin: float = 0.1
+    """How far above the slowest other client a straggler must be (0.1 = 10 %)."""
+    min_keep: float = 0.25
+    """Smallest share of each hidden layer's neurons that a straggler trains."""
+    warmup_rounds: int = 2
+    """Rounds 1 to this one are trained by everybody and in full."""
+    evidence: str = "local"
+    """What tells invariant neurons: the client's own update, or the global model's change."""
+    renewal_rounds: int = 5
+    """Longest run of rounds for which a neuron, or an excluded client, is left out."""
+    seed: int = 0
+    keep_step: float = 0.01
+    """Grid of keep ratios: 1, 1 - step, ... down to min_keep."""
+    threshold_growth: float = 1.2
+    """Factor by which the invariance threshold grows until enough neurons qualify."""
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError for the first field that breaks its rule."""
+        for field in fields(self):
+            rule, holds = _RULES[field.name]
+            value = getattr(self, field.name)
+            if not holds(value):
+                raise SettingsError(f"strategy: {field.name}: must be {rule}, got {value!r}")
+
+
+_Rule = tuple[str, Callable[[Any], bool]]
+
+
+def _number(rule: str, holds: Callable[[float], bool]) -> _Rule:
+    def check(value: object) -> bool:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and math.isfinite(value) and holds(value)  # type: ignore[arg-type]
+
+    return f"a number {rule}", check
+
+
+def _integer(least: int) -> _Rule:
+    return f"an integer of at least {least}", lambda value: type(value) is int and value >= least
+
+
+_RULES: dict[str, _Rule] = {
+    "straggler_share": _number("in [0, 1)", lambda value: 0 <= value < 1),
+    "straggler_margin": _number("of at least 0", lambda value: value >= 0),
+    "min_keep": _number("in (0, 1]", lambda value: 0 < value <= 1),
+    "warmup_rounds": _integer(0),
+    "evidence": (f"one of {', '.join(EVIDENCE)}", lambda value: value in EVIDENCE),
+    "renewal_rounds": _integer(1),
+    "seed": _integer(0),
+    # A grid finer than 1e-4 costs time at start and tells no sub-model of these sizes apart.
+    "keep_step": _number("in [0.0001, 1]", lambda value: 1e-4 <= value <= 1),
+    "threshold_growth": _number("of at least 1.01", lambda value: value >= 1.01),
+}
