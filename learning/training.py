@@ -1,0 +1,146 @@
+"""Local training of a (sub-)model, as a job that runs in any process.
+
+A job is plain values, so that it can be handed to a child process; the task's data is loaded
+there once. Must not know devices or links: how long a job takes on a device follows from `work`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from torch import nn
+
+from learning.partition import Indices
+from learning.structure import Keep, Vector
+from learning.submodel import SubModel
+from learning.task import TaskSettings
+from learning.tasks import load_task
+from protocol.work import Operation, Tally
+
+BACKWARD_AND_FORWARD = 3
+"""Training costs three forward passes: one forward, one for each of the two gradients."""
+
+
+class TrainingError(RuntimeError):
+    """Training that gave no usable weights. One line."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingJob:
+    """One client's training in one round."""
+
+    task: TaskSettings
+    client: int
+    """Which share of the data, from 0."""
+    round: int
+    vector: Vector
+    """The global model at full length."""
+    keep: Keep
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimiser: str
+    momentum: float = 0.0
+    seed: int = 0
+    max_batches: int | None = None
+    """Stop after so many optimiser steps (for calibration); None: train all epochs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingResult:
+    update: Vector
+    """New weights minus old at full length; zero where the sub-model had nothing."""
+    loss: float
+    """Mean over the examples of all batches, as they were met."""
+    examples: int
+    """The client's own examples: its weight in the mean, however often they were seen."""
+    batches: int
+
+
+def train(job: TrainingJob) -> TrainingResult:
+    """Train on the client's own examples, on one thread.
+
+    The same job gives the same bits on one type of CPU: the order of examples is drawn from
+    (seed, round, client), and nothing else is random.
+    """
+    torch.set_num_threads(1)
+    task = load_task(job.task)
+    sub = SubModel(task.structure, job.keep)
+    start = sub.extract(job.vector)
+    trained = start.copy()
+    module = task.model.module(sub.widths, sub.named(trained))
+    optimiser = _optimiser(job, module)
+    loss_sum, seen, batches = 0.0, 0, 0
+    for indices in _batches(job, task.share(job.client)):
+        inputs, labels = task.corpus.train.batch(indices)
+        optimiser.zero_grad()
+        loss = nn.functional.cross_entropy(module(inputs), labels)
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise _diverged(job, f"loss {value} in batch {batches + 1}")
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        loss_sum, seen, batches = loss_sum + value * len(indices), seen + len(indices), batches + 1
+    if not np.isfinite(trained).all():
+        raise _diverged(job, "weights that are not finite")
+    update = sub.expand(trained - start)
+    return TrainingResult(update, loss_sum / seen, task.examples(job.client), batches)
+
+
+def work(job: TrainingJob) -> Tally:
+    """What the job will cost a device, known before it runs."""
+    task = load_task(job.task)
+    widths = task.structure.widths(job.keep)
+    samples, batches = planned(job, task.examples(job.client))
+    macs = BACKWARD_AND_FORWARD * task.structure.forward_macs(widths) * samples
+    return {Operation.TRAINING_MAC: macs, Operation.TRAINING_BATCH: batches}
+
+
+def planned(job: TrainingJob, examples: int) -> tuple[int, int]:
+    """Samples and optimiser steps of the job, for a client with so many examples."""
+    per_epoch = ceil(examples / job.batch_size)
+    batches = job.epochs * per_epoch
+    if job.max_batches is not None:
+        batches = min(batches, job.max_batches)
+    whole_epochs, rest = divmod(batches, per_epoch)
+    return whole_epochs * examples + min(rest * job.batch_size, examples), batches
+
+
+def _batches(job: TrainingJob, share: Indices) -> Iterator[Indices]:
+    generator = np.random.default_rng([job.seed, job.round, job.client])
+    _, left = planned(job, len(share))
+    while left:
+        order = generator.permutation(share)
+        for start in range(0, len(order), job.batch_size):
+            if left:
+                left -= 1
+                yield order[start : start + job.batch_size]
+
+
+def _sgd(job: TrainingJob, module: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(module.parameters(), lr=job.learning_rate, momentum=job.momentum)
+
+
+def _adam(job: TrainingJob, module: nn.Module) -> torch.optim.Optimizer:
+    """Its moments start anew each round: a client keeps nothing of the model between rounds."""
+    return torch.optim.Adam(module.parameters(), lr=job.learning_rate)
+
+
+OPTIMISERS: Mapping[str, Callable[[TrainingJob, nn.Module], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+}
+
+
+def _optimiser(job: TrainingJob, module: nn.Module) -> torch.optim.Optimizer:
+    if job.optimiser not in OPTIMISERS:
+        raise TrainingError(f"optimiser must be one of {sorted(OPTIMISERS)}: {job.optimiser!r}")
+    return OPTIMISERS[job.optimiser](job, module)
+
+
+def _diverged(job: TrainingJob, what: str) -> TrainingError:
+    return TrainingError(
+        f"client {job.client}, round {job.round}: {what}; lower learning_rate {job.learning_rate:g}"
+    )
