@@ -1,0 +1,35 @@
+"""Devices, networks and fleets as data: TOML files whose every figure has a unit and a source.
+
+Knows nothing of what is emulated with them; imports nothing of the other rooms.
+"""
+
+from profiles.catalogue import Kind, UnknownProfile, list_profiles
+from profiles.device import OPERATIONS, Device, load_device
+from profiles.display import Profile, load_profile, show
+from profiles.errors import ProfileError
+from profiles.fleet import Fleet, Member, Site, fleet_from_mapping, load_fleet
+from profiles.network import Network, load_network
+from profiles.quantity import Dimension, Quantity, Standing
+
+__all__ = [
+    "OPERATIONS",
+    "Device",
+    "Dimension",
+    "Fleet",
+    "Kind",
+    "Member",
+    "Network",
+    "Profile",
+    "ProfileError",
+    "Quantity",
+    "Site",
+    "Standing",
+    "UnknownProfile",
+    "fleet_from_mapping",
+    "list_profiles",
+    "load_device",
+    "load_fleet",
+    "load_network",
+    "load_profile",
+    "show",
+]

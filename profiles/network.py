@@ -1,0 +1,58 @@
+"""Network profiles: the steady access link of a device.
+
+Rates are what the link carries on the wire, framing included. Knows nothing of TCP, of traces or
+of who uses the link.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from profiles.catalogue import Kind, locate
+from profiles.document import Table, read_table
+from profiles.quantity import Dimension, Quantity
+
+_FIGURES: tuple[tuple[str, Dimension], ...] = (
+    ("down", Dimension.LINK_RATE),
+    ("up", Dimension.LINK_RATE),
+    ("rtt", Dimension.DURATION),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An access link. `rtt_s` is the round trip of an idle link: half of it each way."""
+
+    name: str
+    title: str
+    down_bytes_per_s: float
+    up_bytes_per_s: float
+    rtt_s: float
+    quantities: Mapping[str, Quantity] = field(hash=False)
+
+    def to_mapping(self) -> dict[str, object]:
+        """What its file holds, as plain values."""
+        figures = {key: quantity.to_mapping() for key, quantity in self.quantities.items()}
+        return {"title": self.title, **figures}
+
+
+def load_network(name_or_path: str, folder: Path | None = None) -> Network:
+    """A shipped network by name, or the network of a TOML file (relative to `folder`)."""
+    path = locate(Kind.NETWORK, name_or_path, folder or Path())
+    return parse_network(path.stem, read_table(path))
+
+
+def parse_network(name: str, table: Table) -> Network:
+    """The network described by a table."""
+    table.allow(("title", *(key for key, _ in _FIGURES)))
+    title = table.text("title")
+    quantities = {key: table.quantity(key, dimension) for key, dimension in _FIGURES}
+    return Network(
+        name,
+        title,
+        down_bytes_per_s=quantities["down"].value,
+        up_bytes_per_s=quantities["up"].value,
+        rtt_s=quantities["rtt"].value,
+        quantities=MappingProxyType(quantities),
+    )
