@@ -1,0 +1,53 @@
+"""How faithfully the emulation held, over all clients, and whether its numbers may be trusted."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from protocol.telemetry import Event, Json
+from runs.settings import Bounds
+from runs.values import number, table
+
+
+def describe_fidelity(events: Sequence[Event], bounds: Bounds, run_s: float | None) -> Json:
+    """Percentiles of percentiles do not exist: `p50` is the median of the clients' medians, `p99`
+    and `max` are the worst client's. `stable` is null where nothing was measured."""
+    lateness = {key: _column(events, "lateness_ms", key) for key in ("p50", "p99", "max")}
+    rate = {key: _column(events, "rate_error", key) for key in ("p50", "max")}
+    overruns = [s for s in (number(e.notes, "overrun_s") for e in events) if s is not None]
+    late_jobs = [n for n in (number(e.notes, "late_jobs") for e in events) if n is not None]
+    p99, p50 = max(lateness["p99"], default=None), _median(rate["p50"])
+    worst_rate, overrun_s = max(rate["max"], default=None), max(overruns, default=None)
+    share = overrun_s / run_s if overrun_s is not None and run_s else None
+    broken: list[Json] = [
+        f"{name} {value:.3g} above {bound:g}"
+        for name, value, bound in (
+            ("lateness p99 in ms", p99, bounds.lateness_p99_ms),
+            ("rate error p50", p50, bounds.rate_error_p50),
+            ("rate error max", worst_rate, bounds.rate_error_max),
+            ("overrun share", share, bounds.overrun_share),
+        )
+        if value is not None and value > bound
+    ]
+    measured = any(value is not None for value in (p99, p50, worst_rate, share))
+    return {
+        "lateness_ms": {
+            "p50": _median(lateness["p50"]),
+            "p99": p99,
+            "max": max(lateness["max"], default=None),
+        },
+        "rate_error": {"p50": p50, "max": worst_rate},
+        "overrun_s": overrun_s,
+        "overrun_share": share,
+        "late_jobs": int(sum(late_jobs)) if late_jobs else None,
+        "stable": not broken if measured else None,
+        "broken": broken,
+    }
+
+
+def _column(events: Sequence[Event], group: str, key: str) -> list[float]:
+    values = (number(table(event.notes, group), key) for event in events)
+    return [value for value in values if value is not None]
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None

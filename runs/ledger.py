@@ -1,0 +1,139 @@
+"""Takes spans and events one by one and keeps the rows of every finished round.
+
+A round's spans are held until the next round finishes, so that what arrives late (a client's
+last phase) still counts; then only its rows stay, and the spans of the rounds worth drawing.
+Knows no file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from protocol.telemetry import Event, Span
+from runs.derive import RoundRecord, derive
+from runs.rows import ClientRow, RoundRow
+from runs.settings import Place, RunSettings
+from runs.values import text, whole
+
+
+def party(event: Event) -> int | None:
+    """Whom an event is about, whether its emitter spoke of itself or named somebody."""
+    return event.client if event.client is not None else whole(event.notes, "client")
+
+
+@dataclass(slots=True)
+class _OpenRound:
+    spans: list[Span] = field(default_factory=list)
+    arrivals: dict[int, float] = field(default_factory=dict)
+    finished: Event | None = None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What a run amounts to so far."""
+
+    settings: RunSettings
+    rounds: dict[int, RoundRow] = field(default_factory=dict)
+    clients: dict[int, dict[int, ClientRow]] = field(default_factory=dict)
+    """By round, then client."""
+    places: dict[int, Place] = field(default_factory=dict)
+    fidelity: dict[int | None, Event] = field(default_factory=dict)
+    """The latest fidelity event of each client."""
+    failures: list[Event] = field(default_factory=list)
+    """`round_failed` and `client_lost`."""
+    outside_s: dict[str, float] = field(default_factory=dict)
+    """Seconds the slowest client spent outside rounds: joining, calibrating."""
+    drawn: dict[int, Sequence[Span]] = field(default_factory=dict)
+    """Spans of the last warm-up round and of the last round after it."""
+    stretches: list[tuple[float, float]] = field(default_factory=list)
+    """First and last instant of each stretch of the run; a resumed run has several clocks."""
+    end: Event | None = None
+    _open: dict[int, _OpenRound] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.places.update(self.settings.places)
+
+    def add(self, item: Span | Event) -> int | None:
+        """Take one item; the number of the round that it finished, if it did."""
+        if isinstance(item, Span):
+            self._add_span(item)
+            return None
+        if item.kind == "run_started":
+            self.stretches.append((item.time_s, item.time_s))
+        self._see(item.time_s, item.time_s)
+        return self._add_event(item)
+
+    def settle(self) -> None:
+        """Count what arrived late for rounds that were finished already."""
+        for opened in self._open.values():
+            if opened.finished is not None:
+                self._derive(opened.finished, opened)
+
+    def ordered(self) -> list[RoundRow]:
+        """Finished rounds in order, with the time elapsed up to each."""
+        rows, elapsed_s = [], 0.0
+        for key in sorted(self.rounds):
+            row = self.rounds[key]
+            elapsed_s += row.round_s or 0.0
+            known = row.round_s is not None
+            rows.append(replace(row, elapsed_s=elapsed_s if known else None))
+        return rows
+
+    def _add_span(self, span: Span) -> None:
+        self._see(span.start_s, span.end_s)
+        if span.phase in ("join", "calibrate"):
+            longest = max(self.outside_s.get(span.phase, 0.0), span.end_s - span.start_s)
+            self.outside_s[span.phase] = longest
+        elif span.round > 0 and (span.round in self._open or span.round not in self.rounds):
+            self._open.setdefault(span.round, _OpenRound()).spans.append(span)
+
+    def _see(self, start_s: float, end_s: float) -> None:
+        if not self.stretches:
+            self.stretches.append((start_s, end_s))
+        first_s, last_s = self.stretches[-1]
+        self.stretches[-1] = (min(first_s, start_s), max(last_s, end_s))
+
+    def _add_event(self, event: Event) -> int | None:
+        client = party(event)
+        match event.kind:
+            case "client_joined" if client is not None:
+                self._join(client, event)
+            case "upload_received" if client is not None:
+                self._open.setdefault(event.round, _OpenRound()).arrivals[client] = event.time_s
+            case "fidelity":
+                self.fidelity[client] = event
+            case "client_lost":
+                self.failures.append(event)
+            case "round_failed":
+                self.failures.append(event)
+                self._open.pop(event.round, None)
+            case "run_finished":
+                self.end = event
+            case "round_finished":
+                return self._finish(event)
+        return None
+
+    def _join(self, client: int, event: Event) -> None:
+        known = self.places.get(client, Place(None, None))
+        self.places[client] = Place(
+            text(event.notes, "device") or known.device,
+            text(event.notes, "network") or known.network,
+        )
+
+    def _finish(self, event: Event) -> int:
+        opened = self._open.setdefault(event.round, _OpenRound())
+        opened.finished = event
+        self.settle()
+        for earlier in [r for r in self._open if r < event.round]:
+            del self._open[earlier]
+        return event.round
+
+    def _derive(self, finished: Event, opened: _OpenRound) -> None:
+        round_, warmup = finished.round, self._is_warmup(finished.round)
+        record = RoundRecord(finished, opened.spans, opened.arrivals)
+        self.rounds[round_], self.clients[round_] = derive(self.settings, self.places, record)
+        for earlier in [r for r in self.drawn if self._is_warmup(r) == warmup and r < round_]:
+            del self.drawn[earlier]
+        self.drawn[round_] = tuple(opened.spans)
+
+    def _is_warmup(self, round_: int) -> bool:
+        return round_ <= self.settings.warmup_rounds

@@ -1,0 +1,129 @@
+"""Spans and events as lines of JSON, and back. Knows their shape, not their meaning."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+from protocol.telemetry import Event, Json, Span
+from runs.errors import RunFolderError
+from runs.values import number, table, whole
+
+SCHEMA = 1
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def plain(value: object) -> Json:
+    """Any value as JSON: what is not finite becomes null, what JSON lacks becomes text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return plain(value.tolist())
+    return str(value)
+
+
+def encode(item: Span | Event) -> str:
+    """One line, with its newline."""
+    if isinstance(item, Span):
+        line: dict[str, object] = {
+            "schema": SCHEMA,
+            "type": "span",
+            "phase": item.phase,
+            "round": item.round,
+            "client": item.client,
+            "start_s": item.start_s,
+            "end_s": item.end_s,
+            "bytes_up": item.bytes_up,
+            "bytes_down": item.bytes_down,
+            "notes": item.notes,
+        }
+    else:
+        line = {
+            "schema": SCHEMA,
+            "type": "event",
+            "kind": item.kind,
+            "round": item.round,
+            "client": item.client,
+            "time_s": item.time_s,
+            "notes": item.notes,
+        }
+    try:
+        return _encode(line) + "\n"
+    except (TypeError, ValueError):  # something JSON does not know, or not a finite number
+        return _encode(plain(line)) + "\n"
+
+
+def decode(line: str) -> Span | Event:
+    """Raises ValueError naming the rule that the line breaks."""
+    try:
+        raw: object = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error.msg})") from None
+    if not isinstance(raw, dict):
+        raise ValueError("must be a JSON object")
+    if raw.get("schema") != SCHEMA:
+        raise ValueError(f"schema must be {SCHEMA}, is {raw.get('schema')!r}")
+    round_, client = whole(raw, "round"), raw.get("client")
+    if round_ is None:
+        raise ValueError("round must be a whole number")
+    if client is not None and whole(raw, "client") is None:
+        raise ValueError("client must be a whole number or null")
+    notes = cast(Mapping[str, Json], table(raw, "notes"))
+    if raw.get("type") == "span":
+        return _span(raw, round_, client, notes)
+    if raw.get("type") == "event":
+        kind = _required_text(raw, "kind")
+        return Event(kind, round_, client, _required_number(raw, "time_s"), notes)
+    raise ValueError(f"type must be span or event, is {raw.get('type')!r}")
+
+
+def _span(
+    raw: Mapping[str, object], round_: int, client: int | None, notes: Mapping[str, Json]
+) -> Span:
+    start_s, end_s = _required_number(raw, "start_s"), _required_number(raw, "end_s")
+    if end_s < start_s:
+        raise ValueError("end_s must not lie before start_s")
+    up, down = whole(raw, "bytes_up"), whole(raw, "bytes_down")
+    if up is None or down is None or up < 0 or down < 0:
+        raise ValueError("bytes_up and bytes_down must be whole numbers of at least 0")
+    return Span(_required_text(raw, "phase"), round_, client, start_s, end_s, up, down, notes)
+
+
+def _required_number(raw: Mapping[str, object], key: str) -> float:
+    value = number(raw, key)
+    if value is None:
+        raise ValueError(f"{key} must be a number")
+    return value
+
+
+def _required_text(raw: Mapping[str, object], key: str) -> str:
+    value = raw.get(key)
+    if not isinstance(value, str):
+        raise ValueError(f"{key} must be text")
+    return value
+
+
+def read(path: Path) -> Iterator[Span | Event]:
+    """Every whole line of an events.jsonl. A last line without newline is what a killed process
+    left of its last write, and is not read."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for index, line in enumerate(lines, start=1):
+                if not line.endswith("\n"):
+                    return
+                try:
+                    yield decode(line)
+                except ValueError as error:
+                    raise RunFolderError(f"{path}, line {index}: {error}") from None
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise RunFolderError(f"{path}: must be UTF-8 text") from None

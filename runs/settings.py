@@ -1,0 +1,123 @@
+"""The settings of a run that its analysis needs, read from the config mapping.
+
+Tolerant: an absent key is None. Knows the config's layout and nothing of what was measured.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runs.values import items, number, table, text, whole
+
+LOWER_IS_BETTER = frozenset({"mae", "mse", "rmse", "loss", "error", "perplexity"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a client runs: its emulated device and network."""
+
+    device: str | None
+    network: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Within these a run is stable (our choice, near the figures the links are built to).
+
+    Lateness is of single releases; an overrun is real computation that took longer than the
+    emulated device would have, as a share of the run's time.
+    """
+
+    lateness_p99_ms: float = 10.0
+    rate_error_p50: float = 0.005
+    rate_error_max: float = 0.02
+    overrun_share: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    task: str | None
+    strategy: str | None
+    aggregation: str | None
+    adversary: str | None
+    clock: str | None
+    net: str | None
+    seed: int | None
+    rounds: int | None
+    warmup_rounds: int
+    time_scale: float | None
+    modelled_crypto: bool
+    metric: str
+    target_metric: float | None
+    fleet: str | None
+    places: Mapping[int, Place]
+    threshold: float | None
+    neighbours: int | None
+    ring_bits: int | None
+    straggler_share: float
+    straggler_margin: float
+    bounds: Bounds
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.metric.lower() in LOWER_IS_BETTER
+
+    def best(self, values: list[float]) -> float | None:
+        if not values:
+            return None
+        return min(values) if self.lower_is_better else max(values)
+
+
+def read_settings(config: Mapping[str, object]) -> RunSettings:
+    """`straggler_share` and `straggler_margin` fall back to the strategies' defaults (0.2, 0.1)."""
+    run, fleet = table(config, "run"), table(config, "fleet")
+    secure = table(config, "secure_aggregation")
+    strategy = {**run, **table(config, "strategy"), **table(config, "strategy_settings")}
+    share, margin = number(strategy, "straggler_share"), number(strategy, "straggler_margin")
+    return RunSettings(
+        task=text(run, "task"),
+        strategy=text(run, "strategy"),
+        aggregation=text(run, "aggregation"),
+        adversary=text(run, "adversary"),
+        clock=text(run, "clock"),
+        net=text(run, "net"),
+        seed=whole(run, "seed"),
+        rounds=whole(run, "rounds"),
+        warmup_rounds=whole(strategy, "warmup_rounds") or 0,
+        time_scale=number(run, "time_scale"),
+        modelled_crypto=text(run, "crypto") == "modelled",
+        metric=text(run, "metric") or "metric",
+        target_metric=number(run, "target_metric"),
+        fleet=text(fleet, "name"),
+        places=_places(fleet),
+        threshold=number(secure, "threshold"),
+        neighbours=whole(secure, "neighbours"),
+        ring_bits=whole(secure, "ring_bits"),
+        straggler_share=0.2 if share is None else share,
+        straggler_margin=0.1 if margin is None else margin,
+        bounds=_bounds(table(config, "fidelity")),
+    )
+
+
+def _places(fleet: Mapping[str, object]) -> dict[int, Place]:
+    places: dict[int, Place] = {}
+    for member in items(fleet, "members"):
+        if isinstance(member, Mapping):
+            index = whole(member, "index")
+            if index is not None:
+                places[index] = Place(text(member, "device"), text(member, "network"))
+    return places
+
+
+def _bounds(chosen: Mapping[str, object]) -> Bounds:
+    default = Bounds()
+
+    def pick(key: str, otherwise: float) -> float:
+        value = number(chosen, key)
+        return otherwise if value is None else value
+
+    return Bounds(
+        pick("lateness_p99_ms", default.lateness_p99_ms),
+        pick("rate_error_p50", default.rate_error_p50),
+        pick("rate_error_max", default.rate_error_max),
+        pick("overrun_share", default.overrun_share),
+    )

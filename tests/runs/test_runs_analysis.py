@@ -1,0 +1,189 @@
+"""From a run with known times to known rows, critical path, stragglers and summary."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from protocol.telemetry import Event, Json, ListRecorder, Span
+from runs.analysis import analyse
+from runs.ledger import Ledger
+from runs.summary import summarise
+
+Fake = Callable[..., Any]
+Config = dict[str, object]
+
+
+@pytest.fixture
+def ledger(config: Config, fake_run: Fake) -> Ledger:
+    run = fake_run()
+    run.whole()
+    return analyse(config, run.recorder.items)
+
+
+@pytest.fixture
+def summary(ledger: Ledger) -> Any:  # noqa: ANN401
+    return summarise(ledger, "fake", "finished")
+
+
+def test_round_times_are_from_plan_to_apply(ledger: Ledger) -> None:
+    """0.5 before collect, the straggler's 0.5 + fit + 0.5 + 1, then 0.4: fit is 6, pruned 3.
+
+    In round 3 client 3 (fit 2, upload 2.2) is last; in round 4 it is lost."""
+    rows = ledger.ordered()
+    assert [row.round for row in rows] == [1, 2, 3, 4]
+    assert [row.round_s for row in rows] == pytest.approx([8.9, 8.9, 6.1, 5.9])
+    assert [row.elapsed_s for row in rows] == pytest.approx([8.9, 17.8, 23.9, 29.8])
+    assert [row.warmup for row in rows] == [True, True, False, False]
+    assert [row.evaluate_s for row in rows] == pytest.approx([0.4] * 4)
+
+
+def test_critical_path_follows_the_last_upload_and_sums_to_the_round(ledger: Ledger) -> None:
+    warm, pruned = ledger.rounds[1].critical, ledger.rounds[3].critical
+    assert (warm.client, warm.phase) == (2, "fit")
+    assert warm.seconds["fit"] == pytest.approx(6.0)
+    assert sum(warm.seconds.values()) == pytest.approx(8.9)
+    assert (pruned.client, pruned.phase) == (3, "upload")
+    assert sum(pruned.seconds.values()) == pytest.approx(6.1)
+
+
+def test_client_rows(ledger: Ledger) -> None:
+    row = ledger.clients[3][2]
+    assert (row.device, row.network) == ("rpi3", "lan")
+    assert (row.fit_s, row.network_s) == pytest.approx((3.0, 1.5))
+    assert (row.full_fit_s, row.full_s) == pytest.approx((6.0, 7.5))
+    assert (row.keep_ratio, row.straggler_declared, row.straggler_measured) == (0.6, True, True)
+    assert (row.bytes_up, row.bytes_down) == (1000, 500)
+    assert row.busy_s == pytest.approx(0.2 + 0.5 + 3 + 0.5 + 1)
+    assert row.idle_s == pytest.approx(6.1 - 5.2)
+
+
+def test_a_lost_client_keeps_its_row_and_says_where_it_was_lost(ledger: Ledger) -> None:
+    row = ledger.clients[4][3]
+    assert (row.survived, row.lost_phase, row.fit_s) == (False, "upload", None)
+    assert ledger.rounds[4].survivors == 3
+    assert ledger.rounds[4].lost == {3: "upload"}
+
+
+def test_summary_has_the_contract_s_keys(summary: Any) -> None:  # noqa: ANN401
+    assert summary["schema"] == 1
+    assert (summary["clients"], summary["rounds"], summary["seed"]) == (4, 4, 7)
+    assert summary["metric"].items() >= {"name": "accuracy", "final": 0.9, "best": 0.9}.items()
+    assert summary["round_s"] == pytest.approx({"mean": 6.0, "p50": 6.0, "p95": 6.09, "max": 6.1})
+    assert summary["bytes"] == {"up": 15000, "down": 7500, "saved": None}
+    assert (
+        summary["secure_aggregation"].items()
+        >= {
+            "protocol": "secagg",
+            "neighbours": 3,
+            "threshold": 3,
+            "ring_bits": 32,
+            "dropped": 1,
+        }.items()
+    )
+    assert summary["secure_aggregation"]["clipped_fraction"] == pytest.approx(0.001)
+    assert summary["fidelity"]["lateness_ms"] == {"p50": 0.1, "p99": 0.8, "max": 2.5}
+    assert summary["fidelity"]["rate_error"] == {"p50": 0.001, "max": 0.004}
+    assert summary["fidelity"]["stable"] is True
+
+
+def test_straggler_is_told_with_cause_before_and_after(summary: Any) -> None:  # noqa: ANN401
+    """Full times: 3.5, 3.5, 7.5, 4.7. The slowest other is client 3 with 4.7 s."""
+    (straggler,) = summary["stragglers"]
+    assert straggler["client"] == 2
+    assert straggler["target_s"] == pytest.approx(4.7)
+    assert straggler["above_target"] == pytest.approx(7.5 / 4.7 - 1)
+    assert straggler["fit_excess_s"] == pytest.approx(4.0)
+    assert (straggler["larger_excess"], straggler["slow_phase"]) == ("compute", "fit")
+    assert straggler["keep_ratio"] == pytest.approx(0.6)
+    assert (straggler["before_s"], straggler["after_s"]) == pytest.approx((7.5, 4.5))
+
+
+def test_speedup_is_against_own_warmup_and_stays_below_the_bound(summary: Any) -> None:  # noqa: ANN401
+    speedup = summary["speedup"]
+    assert speedup["saved"] == pytest.approx(1 - 6.0 / 8.9)
+    assert speedup["factor"] == pytest.approx(8.9 / 6.0)
+    assert speedup["bound"] == pytest.approx(1 - 4.7 / 7.5)
+    assert speedup["saved"] < speedup["bound"]
+
+
+def test_time_to_target(summary: Any) -> None:  # noqa: ANN401
+    reached = summary["to_target"]
+    assert (reached["metric"], reached["round"]) == (0.85, 4)
+    assert reached["time_s"] == pytest.approx(29.8)
+    assert reached["bytes"] == 15000 + 7500
+
+
+def test_devices_busy_idle(summary: Any) -> None:  # noqa: ANN401
+    slow = summary["devices"][2]
+    assert slow["busy_s"] == pytest.approx(2 * 8.2 + 2 * 5.2)
+    assert slow["busy_s"] + slow["idle_s"] == pytest.approx(29.8)
+
+
+@pytest.mark.parametrize(
+    ("notes", "stable"),
+    [
+        ({"lateness_ms": {"p99": 9.9}}, True),
+        ({"lateness_ms": {"p99": 10.1}}, False),
+        ({"rate_error": {"p50": 0.001, "max": 0.03}}, False),
+        ({"rate_error": None, "overrun_s": 0.0}, True),
+        ({"overrun_s": 1.0}, False),
+        ({}, None),
+    ],
+)
+def test_stability(config: Config, fake_run: Fake, notes: dict[str, Json], stable: bool) -> None:
+    run = fake_run()
+    run.start()
+    run.round(1, 0.5)
+    run.event("fidelity", client=0, **notes)
+    fidelity: Any = summarise(analyse(config, run.recorder.items), "x", "finished")["fidelity"]
+    assert fidelity["stable"] is stable
+
+
+def test_what_was_not_measured_is_null() -> None:
+    """A run of which only the ends of rounds are known, under an empty config."""
+    ledger = analyse({}, [Event("round_finished", 1, None, 5.0, {"participants": [0, 1]})])
+    summary: Any = summarise(ledger, "bare", "finished")
+    assert summary["round_s"] == {"mean": None, "p50": None, "p95": None, "max": None}
+    assert summary["metric"]["final"] is None
+    assert summary["fidelity"]["stable"] is None
+    assert summary["stragglers"] == []
+    assert summary["speedup"]["saved"] is None
+    assert ledger.clients[1][0].fit_s is None
+
+
+def test_a_failed_attempt_does_not_count_in_the_round_that_succeeded(
+    config: Config, fake_run: Fake
+) -> None:
+    run = fake_run()
+    run.start()
+    run.span("fit", 1, 0, (run.now_s, run.now_s + 50))
+    run.recorder.record(
+        Span("round", 1, None, run.now_s, run.now_s + 50, notes={"failed": "TooFewLeft"})
+    )
+    run.event("round_failed", 1, reason="too few left")
+    run.now_s += 60
+    run.round(1, 0.5)
+    ledger = analyse(config, run.recorder.items)
+    assert ledger.clients[1][0].fit_s == pytest.approx(2.0)
+    summary: Any = summarise(ledger, "x", "finished")
+    assert summary["totals"]["failed_rounds"] == 1
+    assert summary["round_s"]["mean"] == pytest.approx(8.9)
+
+
+def test_a_span_that_arrives_after_its_round_still_counts(config: Config, fake_run: Fake) -> None:
+    run = fake_run()
+    run.start()
+    run.round(1, 0.5)
+    run.span("unmask", 1, 0, (run.now_s - 0.6, run.now_s - 0.5))
+    run.round(2, 0.6)
+    assert analyse(config, run.recorder.items).clients[1][0].unmask_s == pytest.approx(0.1)
+
+
+def test_a_uniform_fleet_has_no_stragglers(config: Config, fake_run: Fake) -> None:
+    run = fake_run(recorder=ListRecorder(), fit_s=dict.fromkeys(range(4), 2.0))
+    run.upload_s = dict.fromkeys(range(4), 1.0)
+    run.whole()
+    summary: Any = summarise(analyse(config, run.recorder.items), "x", "finished")
+    assert summary["stragglers"] == []
+    assert summary["speedup"]["bound"] is None

@@ -1,0 +1,252 @@
+"""The folder on disk: never overwriting, never half-written, whole again when read."""
+
+import csv
+import io
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+from protocol.telemetry import Event, Span
+from runs import records
+from runs.analysis import analyse
+from runs.disk import FullDisk
+from runs.errors import RunFolderError
+from runs.folder import RunFolder
+from runs.loading import load_run
+from runs.summary import summarise
+
+Fake = Callable[..., Any]
+Config = dict[str, object]
+
+
+def test_a_whole_run(tmp_path: Path, config: Config, fake_run: Fake) -> None:
+    folder = RunFolder.create(tmp_path / "out" / "first", config)
+    fake_run(recorder=folder).whole()
+    summary = folder.close("finished")
+    names = {path.name for path in folder.path.iterdir()}
+    assert names == {
+        "config.toml",
+        "summary.json",
+        "rounds.csv",
+        "clients.csv",
+        "events.jsonl",
+        "trace.json",
+        "report.html",
+    }
+    assert json.loads((folder.path / "summary.json").read_text()) == summary
+    assert (summary["status"], summary["rounds"]) == ("finished", 4)
+    with (folder.path / "rounds.csv").open() as file:
+        rounds = list(csv.DictReader(file))
+    assert [row["round_s"] for row in rounds] == ["8.9", "8.9", "6.1", "5.9"]
+    assert rounds[3]["lost"] == "3:upload"
+    with (folder.path / "clients.csv").open() as file:
+        clients = list(csv.DictReader(file))
+    assert len(clients) == 16
+    assert (clients[10]["client"], clients[10]["keep_ratio"]) == ("2", "0.6")
+    assert clients[15]["fit_s"] == ""
+
+
+def test_what_is_loaded_is_what_was_recorded(
+    tmp_path: Path, config: Config, fake_run: Fake
+) -> None:
+    folder = RunFolder.create(tmp_path / "r", config)
+    fake_run(recorder=folder).whole()
+    written = folder.close("finished")
+    loaded = load_run(folder.path)
+    again = fake_run()
+    again.whole()
+    assert list(loaded.items) == again.recorder.items
+    assert summarise(analyse(loaded.config, loaded.items), "r", "finished") == written
+
+
+def test_config_is_toml_without_nulls(tmp_path: Path, config: Config) -> None:
+    folder = RunFolder.create(tmp_path / "r", config)
+    kept = tomllib.loads((folder.path / "config.toml").read_text())
+    folder.close("finished")
+    assert "resume" not in kept["run"]
+    assert kept["fleet"] == config["fleet"]
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), [1, None]])
+def test_config_refuses_what_toml_cannot_say(tmp_path: Path, value: object) -> None:
+    with pytest.raises(RunFolderError, match=r"config\.toml: run\.x"):
+        RunFolder.create(tmp_path / "r", {"run": {"x": value}})
+    assert not (tmp_path / "r").exists()
+
+
+def test_refuses_to_overwrite(tmp_path: Path, config: Config) -> None:
+    (tmp_path / "note").write_text("mine")
+    with pytest.raises(RunFolderError, match="not empty"):
+        RunFolder.create(tmp_path, config)
+    assert [path.name for path in tmp_path.iterdir()] == ["note"]
+
+
+def test_an_empty_folder_may_be_used(tmp_path: Path, config: Config) -> None:
+    folder = RunFolder.create(tmp_path, config)
+    folder.close("interrupted", "nothing to do")
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, config: Config) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunFolderError, match="Not a directory") as caught:
+        RunFolder.create(tmp_path / "file" / "run", config)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_interrupted_run_keeps_its_finished_rounds(
+    tmp_path: Path, config: Config, fake_run: Fake
+) -> None:
+    """As a kill leaves it: no close, the last line torn."""
+    folder = RunFolder.create(tmp_path / "r", config)
+    run = fake_run(recorder=folder)
+    run.start()
+    run.round(1, 0.5)
+    run.round(2, 0.7)
+    run.span("fit", 3, 0, (run.now_s, run.now_s + 1))
+    summary = json.loads((folder.path / "summary.json").read_text())
+    assert (summary["status"], summary["rounds"]) == ("running", 2)
+    assert len((folder.path / "rounds.csv").read_text().splitlines()) == 3
+    assert len((folder.path / "clients.csv").read_text().splitlines()) == 9
+    events = folder.path / "events.jsonl"
+    events.write_text(events.read_text()[:-20])
+    loaded = load_run(folder.path)
+    assert len(analyse(loaded.config, loaded.items).rounds) == 2
+    folder.close("interrupted")
+
+
+def test_interrupted_and_failed_say_so(tmp_path: Path, config: Config, fake_run: Fake) -> None:
+    folder = RunFolder.create(tmp_path / "r", config)
+    fake_run(recorder=folder).start()
+    summary = folder.close("failed", "too few clients left")
+    assert (summary["status"], summary["reason"]) == ("failed", "too few clients left")
+    assert folder.close("finished") is summary
+    with pytest.raises(ValueError, match="status"):
+        folder.close("well")
+
+
+@settings(deadline=None, max_examples=40)
+@given(room=st.integers(0, 60_000))
+def test_a_full_disk_leaves_no_half_file(
+    tmp_path_factory: pytest.TempPathFactory, config: Config, fake_run: Fake, room: int
+) -> None:
+    """Whenever the disk fills up: one clear error, no exception while recording, every replaced
+    file whole, and of the appended ones only the last line torn."""
+    path = tmp_path_factory.mktemp("full") / "r"
+    with pytest.raises(RunFolderError, match="No space left on device"):
+        _record_whole(RunFolder.create(path, config, FullDisk(room)), fake_run)
+    assert list(path.glob(".*")) == []
+    summary, events = path / "summary.json", path / "events.jsonl"
+    if summary.exists():
+        assert json.loads(summary.read_text())["schema"] == 1
+        kept, again = list(records.read(events)), fake_run()
+        again.whole()
+        assert kept == again.recorder.items[: len(kept)]
+
+
+def _record_whole(folder: RunFolder, fake_run: Fake) -> None:
+    fake_run(recorder=folder).whole()
+    assert folder.summary()["rounds"] == 4
+    folder.close("finished")
+
+
+def test_records_survive_values_json_does_not_know() -> None:
+    item = Event("odd", 1, None, 2.0, {"a": np.float32(0.5), "b": float("nan")})  # type: ignore[dict-item]
+    assert records.decode(records.encode(item)) == Event("odd", 1, None, 2.0, {"a": 0.5, "b": None})
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("{", "not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"schema": 2}', "schema must be 1"),
+        ('{"schema": 1, "round": "x"}', "round must be a whole number"),
+        ('{"schema": 1, "round": 1, "client": "x"}', "client must be"),
+        ('{"schema": 1, "round": 1, "type": "spam"}', "type must be span or event"),
+        ('{"schema": 1, "round": 1, "type": "event", "kind": "k"}', "time_s must be a number"),
+        ('{"schema": 1, "round": 1, "type": "event", "time_s": 1}', "kind must be text"),
+        (
+            '{"schema": 1, "round": 1, "type": "span", "phase": "p", "start_s": 2, "end_s": 1}',
+            "end_s must not lie before start_s",
+        ),
+        (
+            '{"schema": 1, "round": 1, "type": "span", "phase": "p", "start_s": 1, "end_s": 1}',
+            "bytes_up and bytes_down",
+        ),
+    ],
+)
+def test_a_bad_line_is_named_with_file_line_and_rule(
+    tmp_path: Path, config: Config, line: str, rule: str
+) -> None:
+    folder = RunFolder.create(tmp_path / "r", config)
+    folder.record(Event("run_started", 0, None, 0.0))
+    folder.close("finished")
+    with (folder.path / "events.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunFolderError, match=rf"events\.jsonl, line 2: .*{rule}"):
+        load_run(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rule"),
+    [("config.toml", b"a = ", "must be TOML"), ("events.jsonl", b"\xff\n", "UTF-8")],
+)
+def test_a_bad_file_is_named(
+    tmp_path: Path, config: Config, name: str, content: bytes, rule: str
+) -> None:
+    folder = RunFolder.create(tmp_path / "r", config)
+    folder.close("finished")
+    (folder.path / name).write_bytes(content)
+    with pytest.raises(RunFolderError, match=rf"{name}: .*{rule}"):
+        load_run(folder.path)
+
+
+def test_not_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="must be a run folder"):
+        load_run(tmp_path / "nothing")
+
+
+def test_model_is_cut_into_its_tensors(tmp_path: Path, config: Config) -> None:
+    folder = RunFolder.create(tmp_path / "r", config)
+    folder.write_model(np.arange(7, dtype=np.float32), {"w": (2, 3), "b": (1,)})
+    kept = load_file(folder.path / "model.safetensors")
+    assert kept["w"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert kept["b"].tolist() == [6]
+    folder.close("finished")
+    with pytest.raises(RunFolderError, match="the shapes hold 4 float32 values"):
+        folder.write_model(np.zeros(7, np.float32), {"w": (2, 2)})
+
+
+def test_trace_has_a_process_per_device(tmp_path: Path, config: Config, fake_run: Fake) -> None:
+    folder = RunFolder.create(tmp_path / "r", config)
+    fake_run(recorder=folder).whole()
+    folder.close("finished")
+    entries = json.load(io.StringIO((folder.path / "trace.json").read_text()))["traceEvents"]
+    names = {e["pid"]: e["args"]["name"] for e in entries if e["name"] == "process_name"}
+    assert names[1] == "coordinator"
+    assert names[4] == "client 2 (rpi3, lan)"
+    (fit,) = [e for e in entries if (e["name"], e["pid"]) == ("fit", 4) and e["args"]["round"] == 1]
+    assert fit["ph"] == "X"
+    assert fit["dur"] == pytest.approx(6e6)
+    assert fit["args"]["full_s"] == pytest.approx(6.0)
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9)
+
+
+@settings(deadline=None, max_examples=50)
+@given(phase=st.text(), start=finite, lasts=st.floats(0, 1e6), up=st.integers(0, 2**60))
+def test_a_span_survives_its_line(phase: str, start: float, lasts: float, up: int) -> None:
+    span = Span(phase, 3, None, start, start + lasts, up, 0, {"n": [1, {"x": None}]})
+    line = records.encode(span)
+    assert line.count("\n") == 1
+    assert records.decode(line) == span
