@@ -2,11 +2,12 @@
 
 Control messages travel over one WebSocket per worker; model and masked vectors are streamed HTTP
 bodies. `round` counts from 1; `attempt` counts secure sums within a round from 1, and every key,
-seed and share belongs to one (session, round, attempt).
+seed and share belongs to one (session, round, attempt). What is secret, or was meant for one client
+only, stays out of `repr`, so that no log line and no traceback can carry it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocol.telemetry import Json
 
@@ -22,7 +23,7 @@ class Hello:
     it is, so that a worker that lost its connection comes back as the same client."""
 
     version: int
-    token: str
+    token: str = field(repr=False)
     device: str
     identity: bytes
     member: int | None
@@ -46,7 +47,7 @@ class Proof:
 @dataclass(frozen=True, slots=True)
 class Welcome:
     client: int
-    credential: str
+    credential: str = field(repr=False)
     """Bearer secret for this worker's HTTP requests."""
     settings: Mapping[str, Json]
     """The part of the run's settings that a client needs (`protocol.settings.ClientSettings`)."""
@@ -76,14 +77,18 @@ class Plan:
     clients: tuple[int, ...]
     """All participants' ids, ascending: the parties of the aggregation."""
     aggregation: str
-    """`plain` or `secagg`."""
+    """`plain`, `secagg` or `secagg+`."""
     threshold: int
     """Shares needed to recover a secret; 0 under plain aggregation."""
+    neighbours: int = 0
+    """Degree of the graph of `secagg+`; 0 otherwise (the graph is complete)."""
+    graph_seed: bytes = b""
+    """Seed of the graph's permutation under `secagg+`; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKeys:
-    """worker -> coordinator, phase *keys*: two X25519 public keys of 32 bytes, fresh per attempt."""
+    """worker -> coordinator, phase *keys*: two X25519 public keys, fresh per attempt."""
 
     round: int
     attempt: int
@@ -109,7 +114,7 @@ class SealedShares:
 
     round: int
     attempt: int
-    sealed: Mapping[int, bytes]
+    sealed: Mapping[int, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class Delivery:
 
     round: int
     attempt: int
-    sealed: Mapping[int, bytes]
+    sealed: Mapping[int, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class Note:
 
     round: int
     attempt: int
-    note: bytes
+    note: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ class Notes:
 
     round: int
     attempt: int
-    notes: Mapping[int, bytes]
+    notes: Mapping[int, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +160,8 @@ class Unmask:
 
     round: int
     attempt: int
-    masking_key_shares: Mapping[int, bytes]
-    self_seed_shares: Mapping[int, bytes]
+    masking_key_shares: Mapping[int, bytes] = field(repr=False)
+    self_seed_shares: Mapping[int, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,54 @@
+"""Who shares secrets and masks with whom. Pure structure: no keys, no phases.
+
+The machines ask a `Graph` and nothing else, so that another graph is another class here. Its two
+questions differ in one thing: whether a client holds a share of its own secrets.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Protocol
+
+from protocol.errors import LocalError
+
+
+class Graph(Protocol):
+    """Symmetric: a is b's neighbour exactly if b is a's."""
+
+    @property
+    def clients(self) -> tuple[int, ...]:
+        """All participants, ascending."""
+        ...
+
+    def neighbours(self, client: int) -> tuple[int, ...]:
+        """Whom `client` masks with, ascending, itself excluded."""
+        ...
+
+    def holders(self, client: int) -> tuple[int, ...]:
+        """Who holds shares of `client`'s secrets, ascending: a threshold counts these."""
+        ...
+
+
+class CompleteGraph:
+    """Everyone with everyone (Bonawitz et al.); a client keeps a share of its own secrets."""
+
+    def __init__(self, clients: Sequence[int]) -> None:
+        self._clients = ascending(clients)
+
+    @property
+    def clients(self) -> tuple[int, ...]:
+        return self._clients
+
+    def neighbours(self, client: int) -> tuple[int, ...]:
+        return tuple(other for other in self._clients if other != client)
+
+    def holders(self, client: int) -> tuple[int, ...]:
+        return self._clients
+
+
+def ascending(clients: Sequence[int]) -> tuple[int, ...]:
+    """The participants, checked: ascending, each once, at least two."""
+    if len(clients) < 2:
+        raise LocalError("a secure sum needs at least two participants")
+    if any(left >= right for left, right in pairwise(clients)):
+        raise LocalError("participants must ascend, each once")
+    return tuple(clients)

@@ -1,0 +1,243 @@
+"""The coordinator's side of one secure sum, as a pure state machine.
+
+It collects, forwards and closes each phase when told to: how long to wait is not its business.
+Whoever is missing when a phase closes is lost from then on. A refusal changes nothing, so one
+client's bad message costs the others nothing. It never sees an update: vectors are added up in
+`protocol.secagg.aggregate`, and what must be subtracted from their sum is all that it works out.
+"""
+
+from collections.abc import Callable, Mapping, Set
+from enum import IntEnum
+
+from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
+from protocol.messages import Delivery, PublicKeys, Roster, SealedShares, Survivors, Unmask
+from protocol.secagg import cost
+from protocol.secagg.keys import KeyPair, Sum, self_mask_key
+from protocol.secagg.masks import Mask
+from protocol.secagg.pairing import pairwise_mask
+from protocol.secagg.shares import Recovery, element
+from protocol.secagg.terms import Terms
+from protocol.work import Tally
+
+
+class Phase(IntEnum):
+    """What is being collected. They follow each other; `close_*` goes to the next."""
+
+    KEYS = 1
+    SHARES = 2
+    VECTORS = 3
+    UNMASKING = 4
+    DONE = 5
+
+
+class ServerMachine:
+    """One secure sum. `tally` is what the latest step took."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.phase = Phase.KEYS
+        self.tally: Tally = {}
+        self._keys: dict[int, tuple[bytes, bytes]] = {}
+        self._sealed: dict[int, Mapping[int, bytes]] = {}
+        self._added: set[int] = set()
+        self._unmasks: dict[int, Unmask] = {}
+
+    # --- keys
+
+    def receive_keys(self, client: int, message: PublicKeys) -> None:
+        self._check(Phase.KEYS, client, message, self.terms.graph.clients)
+        self._check_first(client, self._keys)
+        both = (message.sealing, message.masking)
+        known = {key for pair in self._keys.values() for key in pair}
+        if both[0] == both[1] or known.intersection(both):
+            raise ProtocolError(f"client {client} advertises a key that is in use")
+        self._keys[client] = both
+
+    def close_keys(self) -> frozenset[int]:
+        """End the phase; return who takes part from here on."""
+        return self._close(Phase.KEYS, self._keys.keys())
+
+    def roster_for(self, client: int) -> Roster:
+        """The public keys of `client` and those neighbours that advertised."""
+        self._check_reached(Phase.SHARES, client, self._keys)
+        members = self._near(client, self._keys.keys())
+        keys = {member: self._keys[member] for member in members}
+        return Roster(self._sum.round, self._sum.attempt, keys)
+
+    # --- shares
+
+    def receive_shares(self, client: int, message: SealedShares) -> None:
+        self._check(Phase.SHARES, client, message, self._keys)
+        self._check_first(client, self._sealed)
+        peers = set(self._near(client, self._keys.keys())) - {client}
+        if message.sealed.keys() != peers:
+            raise ProtocolError(
+                f"client {client} sealed shares for other recipients than its peers"
+            )
+        self._sealed[client] = dict(message.sealed)
+
+    def close_shares(self) -> frozenset[int]:
+        """End the phase; return whose vectors may be added."""
+        return self._close(Phase.SHARES, self._sealed.keys())
+
+    def delivery_for(self, client: int) -> Delivery:
+        """What the neighbours sealed for `client`."""
+        self._check_reached(Phase.VECTORS, client, self._sealed)
+        senders = [s for s in self._near(client, self._sealed.keys()) if s != client]
+        sealed = {sender: self._sealed[sender][client] for sender in senders}
+        return Delivery(self._sum.round, self._sum.attempt, sealed)
+
+    # --- vectors
+
+    def check_vector(self, client: int) -> None:
+        """Raise ProtocolError unless `client`'s vector may be added now."""
+        if self.phase is not Phase.VECTORS:
+            raise ProtocolError(f"a vector of client {client} is not due in {self._phase_name()}")
+        if client not in self._sealed:
+            raise ProtocolError(f"client {client} has no part in this sum")
+        self._check_first(client, self._added)
+
+    def vector_added(self, client: int) -> None:
+        """`client`'s whole vector is in the sum."""
+        self.check_vector(client)
+        self._added.add(client)
+
+    def close_vectors(self) -> frozenset[int]:
+        """End the phase; return the survivors, whose sum will be known."""
+        return self._close(Phase.VECTORS, self._added)
+
+    def survivors_for(self, client: int) -> Survivors:
+        """Who survived, as far as `client` has to know."""
+        self._check_reached(Phase.UNMASKING, client, self._added)
+        return Survivors(self._sum.round, self._sum.attempt, self._near(client, self._added))
+
+    # --- unmasking
+
+    def receive_unmask(self, client: int, message: Unmask) -> None:
+        self._check(Phase.UNMASKING, client, message, self._added)
+        self._check_first(client, self._unmasks)
+        owed = self._owners_held_by(client)
+        if message.masking_key_shares.keys() != owed - self._added:
+            raise ProtocolError(f"client {client} reveals other masking keys than of the lost")
+        if message.self_seed_shares.keys() != owed & self._added:
+            raise ProtocolError(f"client {client} reveals other seeds than of the survivors")
+        for share in (*message.masking_key_shares.values(), *message.self_seed_shares.values()):
+            element(share)
+        self._unmasks[client] = message
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether enough shares are in: nobody else need be waited for."""
+        if self.phase is not Phase.UNMASKING:
+            return False
+        return not self._starved(self._unmasks.keys())
+
+    def close_unmasking(self) -> tuple[Mask, ...]:
+        """End the sum; return the masks to apply to the vectors' sum so that the updates' remains:
+        each survivor's own, and each between a survivor and a lost peer."""
+        if self.phase is not Phase.UNMASKING:
+            raise LocalError(f"unmasking cannot be closed in {self._phase_name()}")
+        self._check_enough(self._unmasks.keys())
+        recovery = Recovery()
+        masks = [self._self_mask(client, recovery) for client in sorted(self._added)]
+        agreements = 0
+        for lost in sorted(self._sealed.keys() - self._added):
+            left_over = self._left_over(lost, recovery)
+            agreements += 1 + len(left_over)
+            masks += left_over
+        self.phase = Phase.DONE
+        self.tally = cost.recover(recovery.multiplications, agreements)
+        return tuple(masks)
+
+    def _self_mask(self, client: int, recovery: Recovery) -> Mask:
+        shares = self._shares(client, lambda answer: answer.self_seed_shares)
+        seed = recovery.recover(shares, self.terms.threshold)
+        return Mask(self_mask_key(self._sum, seed, client), -1)
+
+    def _left_over(self, lost: int, recovery: Recovery) -> list[Mask]:
+        """The masks that survivors applied for a peer whose vector never came: as the lost peer
+        would have applied them, which cancels."""
+        partners = [p for p in self._near(lost, self._added) if p != lost]
+        shares = self._shares(lost, lambda answer: answer.masking_key_shares)
+        masking = KeyPair.from_secret(recovery.recover(shares, self.terms.threshold))
+        if masking.public != self._keys[lost][1]:
+            raise ProtocolError(f"the shares of client {lost}'s masking key do not give that key")
+        return [
+            pairwise_mask(masking, (lost, partner), self._keys[partner][1], self._sum)
+            for partner in partners
+        ]
+
+    def _shares(self, owner: int, of: Callable[[Unmask], Mapping[int, bytes]]) -> dict[int, bytes]:
+        """What was revealed of one secret of `owner`, by index."""
+        return {
+            self.terms.position(holder): of(answer)[owner]
+            for holder, answer in self._unmasks.items()
+            if owner in of(answer)
+        }
+
+    # --- rules
+
+    @property
+    def _sum(self) -> Sum:
+        return self.terms.sum
+
+    def _near(self, client: int, present: Set[int]) -> tuple[int, ...]:
+        """`client` and its neighbours, as far as present, ascending."""
+        circle = {client, *self.terms.graph.neighbours(client)}
+        return tuple(sorted(circle & present))
+
+    def _owners_held_by(self, client: int) -> set[int]:
+        """Whose secrets `client` holds shares of, among those who shared."""
+        return {o for o in self._sealed if client in self.terms.graph.holders(o)}
+
+    def _starved(self, present: Set[int]) -> list[int]:
+        """Clients of this phase whose secrets could not be recovered from those present."""
+        needed = self._sealed.keys() if self._sealed else present
+        graph, threshold = self.terms.graph, self.terms.threshold
+        return [c for c in needed if len(present & set(graph.holders(c))) < threshold]
+
+    def _check_enough(self, present: Set[int]) -> None:
+        if not present or self._starved(present):
+            raise TooFewSurvivors(
+                f"{len(present)} clients are left after {self._phase_name()};"
+                f" each secret needs {self.terms.threshold} holders of shares"
+            )
+
+    def _close(self, phase: Phase, present: Set[int]) -> frozenset[int]:
+        if self.phase is not phase:
+            raise LocalError(f"{phase.name.lower()} cannot be closed in {self._phase_name()}")
+        self._check_enough(present)
+        self.phase = Phase(phase + 1)
+        self.tally = {}
+        return frozenset(present)
+
+    def _check(
+        self,
+        phase: Phase,
+        client: int,
+        message: PublicKeys | SealedShares | Unmask,
+        members: object,
+    ) -> None:
+        name = type(message).__name__
+        if self.phase is not phase:
+            raise ProtocolError(f"{name} of client {client} is not due in {self._phase_name()}")
+        if (message.round, message.attempt) != (self._sum.round, self._sum.attempt):
+            raise ProtocolError(f"{name} of client {client} is of another round or attempt")
+        if client not in members:  # type: ignore[operator]
+            raise ProtocolError(f"client {client} has no part in this sum")
+
+    @staticmethod
+    def _check_first(client: int, seen: object) -> None:
+        if client in seen:  # type: ignore[operator]
+            raise ProtocolError(f"client {client} sends a second time")
+
+    def _check_reached(
+        self, phase: Phase, client: int, members: Set[int] | Mapping[int, object]
+    ) -> None:
+        if self.phase < phase:
+            raise LocalError(f"not ready for {phase.name.lower()}: still {self._phase_name()}")
+        if client not in members:
+            raise LocalError(f"client {client} has no part in this sum")
+
+    def _phase_name(self) -> str:
+        return f"phase {self.phase.name.lower()}"

@@ -1,0 +1,44 @@
+"""What all parties of one secure sum agree on before it starts. Both machines are built from it."""
+
+from dataclasses import dataclass
+
+from protocol.errors import LocalError, ProtocolError
+from protocol.messages import Plan
+from protocol.secagg.graph import CompleteGraph, Graph
+from protocol.secagg.keys import Sum
+from protocol.secagg.masks import Keystream
+from protocol.secagg.threshold import check_threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One secure sum: which, among whom, and how many shares recover a secret."""
+
+    sum: Sum
+    graph: Graph
+    threshold: int
+    keystream: Keystream = Keystream.GCM
+    """How this party expands masks; any choice gives the same bytes."""
+
+    def __post_init__(self) -> None:
+        holders = min(len(self.graph.holders(client)) for client in self.graph.clients)
+        check_threshold(holders, self.threshold)
+
+    @classmethod
+    def complete(cls, sum_: Sum, clients: tuple[int, ...], threshold: int) -> "Terms":
+        return cls(sum_, CompleteGraph(clients), threshold)
+
+    @classmethod
+    def of_plan(cls, session: bytes, plan: Plan) -> "Terms":
+        """The terms that a coordinator's plan sets. ProtocolError if they are unsafe."""
+        if plan.aggregation != "secagg":
+            raise ProtocolError(f"a plan of {plan.aggregation} aggregation sets no secure sum")
+        try:
+            sum_ = Sum(session, plan.round, plan.attempt)
+            return cls.complete(sum_, plan.clients, plan.threshold)
+        except LocalError as error:
+            raise ProtocolError(f"plan: {error}") from None
+
+    def position(self, client: int) -> int:
+        """The index of `client`'s shares: its place among all participants, from 1."""
+        return self.graph.clients.index(client) + 1
