@@ -1,0 +1,1 @@
+"""Emulated links and compute pace. Knows bytes and seconds, nothing of learning."""

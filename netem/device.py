@@ -1,0 +1,81 @@
+"""A device's pair of links, which all its connections share, and what they measured."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from netem.fidelity import FidelityMeter
+from netem.link import LinkParameters
+from netem.pipe import Channel, Piece, Pipe, Signal
+from netem.timer import Timer
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPair:
+    """What a device's access link is like: up is what the device sends."""
+
+    up: LinkParameters
+    down: LinkParameters
+
+    def scaled(self, time_scale: float) -> "LinkPair":
+        return LinkPair(self.up.scaled(time_scale), self.down.scaled(time_scale))
+
+
+class Abortable(Protocol):
+    """A connection over the links, for as long as it has a socket."""
+
+    def abort(self) -> None: ...
+
+
+class DeviceLinks:
+    """Up and down of one device. Every HTTP and WebSocket connection of the device goes through
+    this one pair, and shares it fairly."""
+
+    def __init__(self, pair: LinkPair, timer: Timer, meter: FidelityMeter | None = None) -> None:
+        self.meter = meter or FidelityMeter()
+        self.up = Pipe(pair.up, timer, self.meter)
+        self.down = Pipe(pair.down, timer, self.meter)
+        self.connections: set[Abortable] = set()
+
+    def bytes_passed(self) -> tuple[int, int]:
+        """Bytes up and down so far, framing included: the `meter` of `protocol.telemetry`."""
+        return self.up.passed.wire, self.down.passed.wire
+
+    async def round_trip(self) -> None:
+        """One bare frame up and one down: what it takes to set up a connection."""
+        await _RoundTrip(self).done()
+
+    def close(self) -> None:
+        """Abort what is left and deliver nothing more. Close sessions first: session.close()
+        waits until what its connections had in flight has arrived."""
+        for connection in list(self.connections):
+            connection.abort()
+        self.up.close()
+        self.down.close()
+
+
+class _RoundTrip:
+    def __init__(self, links: DeviceLinks) -> None:
+        self._back = asyncio.get_running_loop().create_future()
+        self._channels: tuple[Channel, Channel] = links.up.channel(self), links.down.channel(self)
+
+    async def done(self) -> None:
+        up, down = self._channels
+        up.send(lambda: down.send(self._arrived_back))
+        try:
+            await self._back
+        finally:
+            up.drop()
+            down.drop()
+
+    def arrived(self, items: list[Piece | Signal]) -> None:
+        for item in items:
+            if callable(item):
+                item()
+
+    def sent(self) -> None:
+        """A bare frame needs no room."""
+
+    def _arrived_back(self) -> None:
+        if not self._back.done():
+            self._back.set_result(None)

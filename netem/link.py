@@ -1,0 +1,164 @@
+"""The arithmetic of one direction of a device's link: who sends when, and when it arrives.
+
+Pure: `now` is passed in, nothing here knows a clock, a socket or an event loop. Everything is
+scheduled by absolute virtual times, so that the schedule can be replayed late without loss: a
+late call of `advance` gives the same transits as one in time.
+
+A *flow* is one direction of one connection. Flows share the link by deficit round robin
+(Shreedhar & Varghese, 1996), one quantum committed at a time, so that a flow that comes later
+still gets its share. What a flow may send, and when, is its own business (`Flow`): a model of a
+TCP sender goes there, and the link stays as it is.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+SEGMENT_BYTES = 1448
+"""Payload of a full TCP segment: MTU 1500 less IPv4 (20) and TCP with timestamps (32)."""
+FRAMING_BYTES = 66
+"""What each segment adds on the wire: Ethernet 14 + IPv4 20 + TCP 32 (no preamble, no FCS: what
+the kernel's own shapers count)."""
+FRAME_BYTES = SEGMENT_BYTES + FRAMING_BYTES
+
+C = TypeVar("C")
+
+
+class LinkError(ValueError):
+    """A link was asked for that cannot exist."""
+
+
+def wire_bytes(payload_bytes: int) -> int:
+    """Bytes on the wire of a payload cut into full segments; a bare frame if there is none."""
+    return payload_bytes + FRAMING_BYTES * max(1, -(-payload_bytes // SEGMENT_BYTES))
+
+
+def payload_within(allowance_bytes: float) -> int:
+    """The payload of as many full segments as fit in so many wire bytes."""
+    return int(allowance_bytes // FRAME_BYTES) * SEGMENT_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class LinkParameters:
+    """One direction of a link. `bytes_per_s` counts framing; `delay_s` is one way.
+
+    `quantum_s` is the link time one flow gets at a turn (and at least one frame): the grain of
+    delivery. 5 ms keep 20 busy links at about 4000 releases a second.
+    """
+
+    bytes_per_s: float
+    delay_s: float
+    quantum_s: float = 0.005
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.bytes_per_s) and self.bytes_per_s > 0):
+            raise LinkError(f"bytes_per_s must be positive and finite, not {self.bytes_per_s}")
+        if not (math.isfinite(self.delay_s) and self.delay_s >= 0):
+            raise LinkError(f"delay_s must be finite and not negative, not {self.delay_s}")
+        if not (math.isfinite(self.quantum_s) and self.quantum_s > 0):
+            raise LinkError(f"quantum_s must be positive and finite, not {self.quantum_s}")
+
+    def scaled(self, time_scale: float) -> "LinkParameters":
+        """The same link with every emulated second stretched to `time_scale` seconds.
+
+        The quantum stays: it is the grain of the host's work, not a property of the link.
+        """
+        if not (math.isfinite(time_scale) and time_scale > 0):
+            raise LinkError(f"time_scale must be positive and finite, not {time_scale}")
+        return replace(
+            self, bytes_per_s=self.bytes_per_s / time_scale, delay_s=self.delay_s * time_scale
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Generic[C]):
+    """What a flow puts on the link at one turn."""
+
+    content: C
+    payload_bytes: int
+    wire_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transit(Generic[C]):
+    """A load on its way: on the wire from `start_s` to `sent_s` (then the sender is rid of it),
+    at the other end at `due_s`. `continues`: it started the instant the one before was sent."""
+
+    load: Load[C]
+    start_s: float
+    sent_s: float
+    due_s: float
+    continues: bool
+
+
+class Flow(Protocol[C]):
+    """One sender on a link."""
+
+    def next_eligible(self, after_s: float) -> float:
+        """The earliest instant, not before `after_s`, at which it may send more; `inf` if it has
+        nothing that time alone will let it send. Asking changes nothing."""
+        ...
+
+    def take(self, allowance_bytes: float, start_s: float) -> Load[C]:
+        """Give up what goes on the wire at `start_s`: at most the allowance (wire bytes, never
+        less than a frame). Called only at an instant at which it is eligible."""
+        ...
+
+
+class Link(Generic[C]):
+    """One direction of a device: every connection's flow goes through it.
+
+    Laws: transits are in order of start, sent and due; two never overlap on the wire; the link
+    is idle only while no flow is eligible.
+    """
+
+    def __init__(self, parameters: LinkParameters) -> None:
+        self.parameters = parameters
+        self._quantum_bytes = max(float(FRAME_BYTES), parameters.bytes_per_s * parameters.quantum_s)
+        self._turns: deque[Flow[C]] = deque()
+        self._deficit_bytes: dict[Flow[C], float] = {}
+        self._free_s = -math.inf
+        self._due_s = -math.inf
+
+    @property
+    def free_s(self) -> float:
+        """When the wire is rid of everything committed so far."""
+        return self._free_s
+
+    def join(self, flow: Flow[C]) -> None:
+        """The flow has something to send. Bring the link up to `now` (`advance`) before."""
+        if flow not in self._deficit_bytes:
+            self._deficit_bytes[flow] = 0.0
+            self._turns.append(flow)
+
+    def leave(self, flow: Flow[C]) -> None:
+        """Forget what the flow has not committed; what is on the wire stays there."""
+        if self._deficit_bytes.pop(flow, None) is not None:
+            self._turns.remove(flow)
+
+    def next_start(self) -> float:
+        """When the next load will start; `inf` if no flow is going to be eligible."""
+        return min((f.next_eligible(self._free_s) for f in self._turns), default=math.inf)
+
+    def advance(self, now_s: float) -> list[Transit[C]]:
+        """Commit, one quantum after the other, everything that starts no later than `now_s`."""
+        committed = []
+        while (start_s := self.next_start()) <= now_s:
+            committed.append(self._commit(start_s))
+        return committed
+
+    def _commit(self, start_s: float) -> Transit[C]:
+        flow = next(f for f in self._turns if f.next_eligible(start_s) <= start_s)
+        self._turns.remove(flow)
+        allowance_bytes = self._deficit_bytes.pop(flow) + self._quantum_bytes
+        load = flow.take(allowance_bytes, start_s)
+        if flow.next_eligible(start_s) < math.inf:
+            unused_bytes = allowance_bytes - load.wire_bytes
+            # Room for a whole frame was left: it had nothing to send then, and saves no credit.
+            self._deficit_bytes[flow] = unused_bytes if unused_bytes < FRAME_BYTES else 0.0
+            self._turns.append(flow)
+        continues = start_s == self._free_s
+        self._free_s = start_s + load.wire_bytes / self.parameters.bytes_per_s
+        self._due_s = max(self._due_s, self._free_s + self.parameters.delay_s)
+        return Transit(load, start_s, self._free_s, self._due_s, continues)

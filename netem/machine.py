@@ -1,0 +1,69 @@
+"""The compute of an emulated device: real work, handed over when the device would have finished.
+
+The work itself runs wherever the injected executor puts it; this only holds its result back
+until the charged time is over, and records when the host was slower than the device.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from netem.fidelity import FidelityMeter
+from netem.pace import Pace, PaceError
+from netem.timer import Timer, sleep_until
+
+T = TypeVar("T")
+K = TypeVar("K", bound=str)
+
+
+class Executor(Protocol):
+    """Runs a function off the loop. `deadline_s` (loop time) is when its result is needed: an
+    executor may go by it in choosing what runs first, or in keeping a virtual clock still."""
+
+    def __call__(
+        self,
+        deadline_s: float,
+        function: Callable[..., T],
+        /,
+        *args: Any,  # noqa: ANN401
+    ) -> Awaitable[T]: ...
+
+
+class EmulatedMachine:
+    """One device's processor: one piece of work at a time, at the device's pace."""
+
+    def __init__(
+        self,
+        pace: Pace,
+        executor: Executor,
+        timer: Timer,
+        meter: FidelityMeter,
+        time_scale: float = 1.0,
+    ) -> None:
+        if not (math.isfinite(time_scale) and time_scale > 0):
+            raise PaceError(f"time_scale must be positive and finite, not {time_scale}")
+        self._pace = pace
+        self._executor = executor
+        self._timer = timer
+        self._meter = meter
+        self._time_scale = time_scale
+        self._idle = asyncio.Lock()
+
+    async def run(
+        self,
+        work: Mapping[K, float],
+        function: Callable[..., T],
+        *args: Any,  # noqa: ANN401
+    ) -> T:
+        """The function's result, at start + charged seconds, or when it is there if the host was
+        slower. A function that raises does so as soon as it has: failing is not charged."""
+        charged_s = self._pace.seconds(work) * self._time_scale
+        async with self._idle:
+            deadline_s = self._timer.now() + charged_s
+            result = await self._executor(deadline_s, function, *args)
+            self._meter.computed(charged_s, max(0.0, self._timer.now() - deadline_s))
+            if self._timer.now() < deadline_s:
+                await sleep_until(self._timer, deadline_s)
+                self._meter.released(self._timer.now() - deadline_s)
+            return result

@@ -1,0 +1,238 @@
+"""One direction of a device, moving bytes: a link driven by a timer.
+
+`Pipe` owns the link and releases what is due; `Channel` is one connection's share of it: bytes
+and signals (end of stream, close) go in, and come out in order when they have crossed. Knows
+neither sockets nor asyncio's transports.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from netem.fidelity import BusyPeriod, FidelityMeter
+from netem.link import (
+    FRAMING_BYTES,
+    Link,
+    LinkParameters,
+    Load,
+    Transit,
+    payload_within,
+    wire_bytes,
+)
+from netem.timer import Timer
+
+QUEUE_S = 0.03
+"""What a sender may have queued, in link time: enough to bridge a late wake-up (10 ms at the
+worst on a healthy host) and little enough to count as a socket's buffer."""
+MIN_QUEUE_BYTES = 65536
+"""Never less than this: the smallest send buffer a stack would give, and aiohttp's chunk."""
+
+Signal = Callable[[], None]
+Piece = bytes | memoryview
+
+
+class Receiver(Protocol):
+    """The far end of a channel."""
+
+    def arrived(self, items: list[Piece | Signal]) -> None:
+        """What has crossed the link by now, in order. Signals are for it to call in their turn."""
+        ...
+
+    def sent(self) -> None:
+        """The sender got rid of some of what it had queued."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one channel has on the link: some bytes, or one signal."""
+
+    channel: "Channel"
+    items: list[Piece | Signal]
+
+
+@dataclass(slots=True)
+class ByteCount:
+    """Bytes that have crossed one direction of a device."""
+
+    payload: int = 0
+    wire: int = 0
+
+
+class Channel:
+    """One direction of one connection. A `netem.link.Flow` whose sender has no model of its own:
+    whatever is queued may go as soon as it is there, unless the far end holds it back."""
+
+    def __init__(self, pipe: "Pipe", receiver: Receiver) -> None:
+        self._pipe = pipe
+        self._receiver = receiver
+        self._items: deque[Piece | Signal] = deque()
+        self._since_s = -math.inf
+        self._held = False
+        self._open = True
+        self._waiting_bytes = 0
+        self.queued_bytes = 0
+        """Payload the sender is not yet rid of."""
+        self.blocked = False
+        """Whether the sender waits for room. Then an idle link is the emulator's fault."""
+
+    @property
+    def open(self) -> bool:
+        return self._open
+
+    def send(self, item: Piece | Signal) -> None:
+        """Queue bytes (not empty) or a signal; does nothing on a channel that was dropped."""
+        if not self._open:
+            return
+        self._pipe.catch_up()
+        if not self._items:
+            self._since_s = self._pipe.now()
+        self._items.append(item)
+        if not callable(item):
+            self.queued_bytes += len(item)
+            self._waiting_bytes += len(item)
+        self._pipe.offered(self)
+
+    def hold(self) -> None:
+        """The far end takes no more for now: start nothing new."""
+        self._pipe.catch_up()
+        self._held = True
+
+    def unhold(self) -> None:
+        if self._held and self._open:
+            self._pipe.catch_up()
+            self._held, self._since_s = False, self._pipe.now()
+            self._pipe.offered(self)
+
+    def drop(self) -> None:
+        """Forget everything queued and deliver nothing more; what is on the wire still takes its
+        time there."""
+        if self._open:
+            self._open = False
+            self._pipe.forget(self)
+            self._items.clear()
+            self.queued_bytes = self._waiting_bytes = 0
+
+    def next_eligible(self, after_s: float) -> float:
+        if self._held or not self._items:
+            return math.inf
+        return max(after_s, self._since_s)
+
+    def take(self, allowance_bytes: float, start_s: float) -> Load[Parcel]:
+        """Bytes up to the allowance or the next signal; a signal travels in a bare frame."""
+        items = self._items
+        if callable(items[0]):
+            return Load(Parcel(self, [items.popleft()]), 0, FRAMING_BYTES)
+        room = payload = payload_within(allowance_bytes)
+        pieces: list[Piece | Signal] = []
+        while room and items and not callable(item := items[0]):
+            if len(item) <= room:
+                pieces.append(items.popleft())
+                room -= len(item)
+            else:
+                view = memoryview(item)
+                pieces.append(view[:room])
+                items[0] = view[room:]
+                room = 0
+        payload -= room
+        self._waiting_bytes -= payload
+        return Load(Parcel(self, pieces), payload, wire_bytes(payload))
+
+    def sent(self, payload_bytes: int) -> None:
+        if self._open:
+            self.queued_bytes -= payload_bytes
+            self._receiver.sent()
+
+    def arrived(self, items: list[Piece | Signal]) -> None:
+        if self._open:
+            self._receiver.arrived(items)
+
+
+class Pipe:
+    """One direction of a device: all its connections' channels over one link.
+
+    It wakes for what is due. Committing loads may wait a little longer, since the link replays a
+    late call exactly: so one wake-up a quantum does both.
+    """
+
+    def __init__(self, parameters: LinkParameters, timer: Timer, meter: FidelityMeter) -> None:
+        self.parameters = parameters
+        self.queue_limit_bytes = max(MIN_QUEUE_BYTES, int(parameters.bytes_per_s * QUEUE_S))
+        self.passed = ByteCount()
+        self._timer = timer
+        self._meter = meter
+        self._link: Link[Parcel] = Link(parameters)
+        self._patience_s = min(parameters.delay_s, parameters.quantum_s)
+        self._leaving: deque[Transit[Parcel]] = deque()
+        self._travelling: deque[tuple[Transit[Parcel], bool]] = deque()
+        self._busy = BusyPeriod(parameters.bytes_per_s, meter)
+        self._starved = False
+        self._alarm = timer.alarm(self._wake)
+
+    def channel(self, receiver: Receiver) -> Channel:
+        return Channel(self, receiver)
+
+    def now(self) -> float:
+        return self._timer.now()
+
+    def close(self) -> None:
+        """Release nothing more, and end the measurement of a busy period."""
+        self._alarm.disarm()
+        self._busy.close()
+
+    def catch_up(self) -> None:
+        """Commit what started by now, before anything changes that it must not know of."""
+        for transit in self._link.advance(self.now()):
+            self._leaving.append(transit)
+            self._travelling.append((transit, transit.continues or self._starved))
+            self._starved = False
+
+    def offered(self, channel: Channel) -> None:
+        self._link.join(channel)
+        self.catch_up()
+        self._arm()
+
+    def forget(self, channel: Channel) -> None:
+        self.catch_up()
+        self._link.leave(channel)
+
+    def _wake(self) -> None:
+        self.catch_up()
+        now_s = self.now()
+        self._release(now_s)
+        self._rid(now_s)
+        self._arm()
+
+    def _release(self, now_s: float) -> None:
+        """Hand over what is due; what is due together goes in one piece to each channel."""
+        due: dict[Channel, list[Piece | Signal]] = {}
+        while self._travelling and self._travelling[0][0].due_s <= now_s:
+            transit, continues = self._travelling.popleft()
+            load = transit.load
+            self.passed.payload += load.payload_bytes
+            self.passed.wire += load.wire_bytes
+            self._meter.released(now_s - transit.due_s)
+            self._busy.released(load.wire_bytes, now_s, continues)
+            due.setdefault(load.content.channel, []).extend(load.content.items)
+        for channel, items in due.items():
+            channel.arrived(items)
+
+    def _rid(self, now_s: float) -> None:
+        """Tell the senders what has left. If the link stood idle while one of them waited to be
+        told, that was this wake-up's lateness: the gap counts into the busy period."""
+        while self._leaving and self._leaving[0].sent_s <= now_s:
+            load = self._leaving.popleft().load
+            channel = load.content.channel
+            if channel.blocked and self._link.free_s < now_s:
+                self._starved = self._link.next_start() == math.inf
+            channel.sent(load.payload_bytes)
+
+    def _arm(self) -> None:
+        when_s = self._link.next_start() + self._patience_s
+        if self._leaving:
+            when_s = min(when_s, self._leaving[0].sent_s + self._patience_s)
+        if self._travelling:
+            when_s = min(when_s, self._travelling[0][0].due_s)
+        self._alarm.arm(when_s)

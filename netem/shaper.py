@@ -1,0 +1,318 @@
+"""Shaping at the transport: an asyncio transport and protocol around a real connection.
+
+The application keeps its protocol and sees a transport (`ShapedTransport`); the socket sees a
+protocol (`SocketSide`). In between, bytes cross the device's links. Neither side knows. With TLS
+shaping sits above it: the plaintext is paced, and records' overhead is not counted.
+
+Order: what is in flight is delivered before the end of the stream; `close` lets what was written
+cross before it closes the socket; `abort` drops everything at once.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from netem.device import DeviceLinks
+from netem.pipe import Piece, Signal
+
+P = TypeVar("P", bound=asyncio.Protocol)
+Buffer = bytes | bytearray | memoryview
+
+_NOTSENT_LOWAT_BYTES = 16384
+"""With more than this unsent the kernel asks for no more: what waits shall wait in our queue."""
+
+
+class ShapedTransport(asyncio.Transport):
+    """The application's side of a shaped connection."""
+
+    def __init__(
+        self, real: asyncio.Transport, protocol: asyncio.Protocol, links: DeviceLinks
+    ) -> None:
+        super().__init__()
+        self._real = real
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._up = links.up.channel(_Upward(self))
+        self._down = links.down.channel(_Downward(self))
+        self._high_bytes = links.up.queue_limit_bytes
+        self._low_bytes = self._high_bytes // 2
+        self._down_limit_bytes = links.down.queue_limit_bytes
+        self._inbox: deque[Piece | Signal] = deque()
+        self._inbox_bytes = 0
+        self._reset: Signal | None = None
+        self._reading = True
+        self._emptying = False
+        self._closing = self._eof_sent = self._socket_gone = self._finished = False
+        self._links = links
+        links.connections.add(self)
+        real.set_write_buffer_limits(high=links.up.queue_limit_bytes)
+
+    # What asyncio asks of a transport.
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
+        return self._real.get_extra_info(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        if not isinstance(protocol, asyncio.Protocol):
+            raise TypeError("a shaped transport needs a streaming protocol")
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def is_reading(self) -> bool:
+        return self._reading and not self._closing
+
+    def pause_reading(self) -> None:
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        if not self._reading and not self._closing:
+            self._reading = True
+            self._loop.call_soon(self._empty_inbox)
+
+    def get_write_buffer_size(self) -> int:
+        return self._up.queued_bytes
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._low_bytes, self._high_bytes
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        if high is None:
+            high = 4 * low if low is not None else 65536  # asyncio's own defaults
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high}) must be >= low ({low}) must be >= 0")
+        self._high_bytes, self._low_bytes = high, low
+        self._match_writer()
+
+    def write(self, data: Buffer) -> None:
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data must be bytes-like, not {type(data).__name__}")
+        if self._eof_sent:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if self._closing or not data:
+            return
+        self._up.send(data if isinstance(data, bytes) else bytes(data))
+        self._match_writer()
+
+    def write_eof(self) -> None:
+        if not self._closing and not self._eof_sent:
+            self._eof_sent = True
+            self._up.send(self._real.write_eof)
+
+    def can_write_eof(self) -> bool:
+        return self._real.can_write_eof()
+
+    def close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._down.drop()
+        self._clear_inbox()
+        if self._socket_gone:
+            self._loop.call_soon(self._finish, None)
+        else:
+            self._real.pause_reading()
+            self._up.send(self._real.close)
+
+    def abort(self) -> None:
+        self._closing = True
+        self._up.drop()
+        self._down.drop()
+        self._clear_inbox()
+        if self._socket_gone:
+            self._loop.call_soon(self._finish, None)
+        else:
+            self._real.abort()
+
+    # What the socket's side reports.
+
+    def socket_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        self._down.send(data)
+        if self._down.queued_bytes > self._down_limit_bytes and not self._down.blocked:
+            self._down.blocked = True
+            self._real.pause_reading()
+
+    def socket_ended(self) -> bool:
+        """The peer has finished sending. Keeps the socket open for what is still to be written,
+        except under TLS, which knows no half-open connections."""
+        self._down.send(self._deliver_eof)
+        return self._real.get_extra_info("sslcontext") is None
+
+    def socket_lost(self, error: Exception | None) -> None:
+        self._socket_gone = True
+        self._up.drop()
+        if self._closing:
+            self._finish(error)
+            return
+        loss = partial(self._finish, error)
+        self._down.send(loss)
+        self._down.unhold()
+        if error is not None:
+            self._reset = loss
+
+    def socket_full(self) -> None:
+        self._up.hold()
+
+    def socket_has_room(self) -> None:
+        self._up.unhold()
+
+    # What the links report.
+
+    def up_arrived(self, items: list[Piece | Signal]) -> None:
+        ready = deque(items)
+        while ready and self._up.open:
+            item = _next_joined(ready)
+            if callable(item):
+                item()
+            else:
+                self._real.write(item)
+
+    def up_sent(self) -> None:
+        self._match_writer()
+
+    def down_arrived(self, items: list[Piece | Signal]) -> None:
+        self._inbox.extend(items)
+        self._inbox_bytes += sum(len(item) for item in items if not callable(item))
+        self._empty_inbox()
+        if self._reset is not None and self._reset in self._inbox:
+            self._reset()  # a reset reaches the application even while it does not read
+        elif self._inbox_bytes > self._down_limit_bytes and not self._socket_gone:
+            self._down.hold()  # the receive window is full
+
+    def down_sent(self) -> None:
+        if self._down.blocked and self._down.queued_bytes <= self._down_limit_bytes // 2:
+            self._down.blocked = False
+            if not self._closing and not self._socket_gone:
+                self._real.resume_reading()
+
+    # Inside.
+
+    def _match_writer(self) -> None:
+        """Stop or start the application's writing as the queue demands."""
+        queued = self._up.queued_bytes
+        if not self._up.blocked and queued > self._high_bytes:
+            self._up.blocked = True
+            self._guard(self._protocol.pause_writing)
+        elif self._up.blocked and queued <= self._low_bytes and not self._finished:
+            self._up.blocked = False
+            self._guard(self._protocol.resume_writing)
+
+    def _empty_inbox(self) -> None:
+        if self._emptying:  # the protocol resumed reading from within data_received
+            return
+        self._emptying = True
+        while self._reading and self._inbox:
+            item = _next_joined(self._inbox)
+            if callable(item):
+                item()
+            else:
+                self._inbox_bytes -= len(item)
+                self._guard(self._protocol.data_received, bytes(item))
+        self._emptying = False
+        if self._inbox_bytes <= self._down_limit_bytes:
+            self._down.unhold()
+
+    def _clear_inbox(self) -> None:
+        self._inbox.clear()
+        self._inbox_bytes = 0
+
+    def _deliver_eof(self) -> None:
+        keep_open: list[object] = []
+        self._guard(lambda: keep_open.append(self._protocol.eof_received()))
+        if not any(keep_open):
+            self.close()
+
+    def _finish(self, error: Exception | None) -> None:
+        if not self._finished:
+            self._finished = self._closing = True
+            self._links.connections.discard(self)
+            self._up.drop()
+            self._down.drop()
+            self._clear_inbox()
+            self._guard(self._protocol.connection_lost, error)
+
+    def _guard(self, call: Callable[..., object], *args: object) -> None:
+        """As asyncio's own transports do: a protocol that fails loses its connection, and the
+        loop's exception handler is told."""
+        try:
+            call(*args)
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": "protocol failed", "exception": error, "transport": self}
+            )
+            self.abort()
+
+
+class SocketSide(asyncio.Protocol, Generic[P]):
+    """The socket's side of a shaped connection: the protocol that the real transport drives."""
+
+    def __init__(self, protocol: P, links: DeviceLinks) -> None:
+        self.protocol = protocol
+        self._links = links
+        self.transport: ShapedTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("only streams can be shaped")
+        hide_nothing(transport.get_extra_info("socket"))
+        self.transport = ShapedTransport(transport, self.protocol, self._links)
+        self.protocol.connection_made(self.transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.socket_received(data)
+
+    def eof_received(self) -> bool:
+        return self.transport.socket_ended()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport.socket_lost(exc)
+
+    def pause_writing(self) -> None:
+        self.transport.socket_full()
+
+    def resume_writing(self) -> None:
+        self.transport.socket_has_room()
+
+
+class _Upward:
+    def __init__(self, transport: ShapedTransport) -> None:
+        self.arrived = transport.up_arrived
+        self.sent = transport.up_sent
+
+
+class _Downward:
+    def __init__(self, transport: ShapedTransport) -> None:
+        self.arrived = transport.down_arrived
+        self.sent = transport.down_sent
+
+
+def _next_joined(items: deque[Piece | Signal]) -> Piece | Signal:
+    """Take the next signal, or all the bytes up to it in one piece."""
+    first = items.popleft()
+    if callable(first) or not items or callable(items[0]):
+        return first
+    pieces = [first]
+    while items and not callable(piece := items[0]):
+        pieces.append(piece)
+        items.popleft()
+    return b"".join(pieces)
+
+
+def hide_nothing(sock: socket.socket | None) -> None:
+    """Keep the kernel from buffering what the links should hold back."""
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOTSENT_LOWAT_BYTES)
