@@ -39,12 +39,13 @@ class Model:
         return module
 
 
-def femnist_cnn(classes: int) -> Model:
-    """LEAF's FEMNIST network at FLuID's widths: 410,022 parameters with 62 classes.
+def femnist_cnn(classes: int, widths: tuple[int, int, int] = (16, 64, 120)) -> Model:
+    """The FEMNIST network at FLuID's widths: 410,022 parameters with 62 classes.
 
     'Same' padding and two halvings leave 7 x 7 positions a channel; the count fixes both.
     """
-    groups = [Group("conv1", 16), Group("conv2", 64), Group("dense1", 120)]
+    names = ("conv1", "conv2", "dense1")
+    groups = [Group(name, width) for name, width in zip(names, widths, strict=True)]
     groups.append(Group("output", classes, prunable=False))
 
     def build(widths: Widths) -> nn.Module:
