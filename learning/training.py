@@ -65,13 +65,14 @@ def train(job: TrainingJob) -> TrainingResult:
     The same job gives the same bits on one type of CPU: the order of examples is drawn from
     (seed, round, client), and nothing else is random.
     """
+    _check(job)
     torch.set_num_threads(1)
     task = load_task(job.task)
     sub = SubModel(task.structure, job.keep)
     start = sub.extract(job.vector)
     trained = start.copy()
     module = task.model.module(sub.widths, sub.named(trained))
-    optimiser = _optimiser(job, module)
+    optimiser = OPTIMISERS[job.optimiser](job, module)
     loss_sum, seen, batches = 0.0, 0, 0
     for indices in _batches(job, task.share(job.client)):
         inputs, labels = task.corpus.train.batch(indices)
@@ -91,6 +92,7 @@ def train(job: TrainingJob) -> TrainingResult:
 
 def work(job: TrainingJob) -> Tally:
     """What the job will cost a device, known before it runs."""
+    _check(job)
     task = load_task(job.task)
     widths = task.structure.widths(job.keep)
     samples, batches = planned(job, task.examples(job.client))
@@ -119,6 +121,19 @@ def _batches(job: TrainingJob, share: Indices) -> Iterator[Indices]:
                 yield order[start : start + job.batch_size]
 
 
+def _check(job: TrainingJob) -> None:
+    for name in ("epochs", "batch_size", "max_batches"):
+        value = getattr(job, name)
+        if value is not None and value < 1:
+            raise TrainingError(f"{name} must be at least 1: {value}")
+    if job.learning_rate < 0 or job.momentum < 0:
+        raise TrainingError(
+            f"learning_rate and momentum cannot be negative: {job.learning_rate}, {job.momentum}"
+        )
+    if job.optimiser not in OPTIMISERS:
+        raise TrainingError(f"optimiser must be one of {sorted(OPTIMISERS)}: {job.optimiser!r}")
+
+
 def _sgd(job: TrainingJob, module: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(module.parameters(), lr=job.learning_rate, momentum=job.momentum)
 
@@ -132,12 +147,6 @@ OPTIMISERS: Mapping[str, Callable[[TrainingJob, nn.Module], torch.optim.Optimize
     "sgd": _sgd,
     "adam": _adam,
 }
-
-
-def _optimiser(job: TrainingJob, module: nn.Module) -> torch.optim.Optimizer:
-    if job.optimiser not in OPTIMISERS:
-        raise TrainingError(f"optimiser must be one of {sorted(OPTIMISERS)}: {job.optimiser!r}")
-    return OPTIMISERS[job.optimiser](job, module)
 
 
 def _diverged(job: TrainingJob, what: str) -> TrainingError:
