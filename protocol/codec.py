@@ -109,7 +109,7 @@ def encode(message: m.Message) -> bytes:
     kind = _KIND_OF.get(type(message))
     if kind is None:
         raise LocalError(f"{type(message).__name__} is not a message")
-    values = {f.name: getattr(message, f.name) for f in fields(message)}
+    values = {f.name: _ascending(getattr(message, f.name)) for f in fields(message)}
     try:
         checked = _read(kind, values)
         data = cast(bytes, msgpack.packb({"kind": kind, **checked}, use_bin_type=True))
@@ -132,6 +132,13 @@ def decode(data: bytes) -> m.Message:
         return KINDS[kind][0](**_read(kind, values))
     except Malformed as error:
         raise ProtocolError(_line(error)) from None
+
+
+def _ascending(value: object) -> object:
+    """Maps by client are collected in any order and sent in one."""
+    if isinstance(value, Mapping) and all(type(key) is int for key in value):
+        return {key: value[key] for key in sorted(value)}
+    return value
 
 
 def _unpack(data: bytes) -> dict[str, object]:

@@ -51,4 +51,6 @@ def ascending(clients: Sequence[int]) -> tuple[int, ...]:
         raise LocalError("a secure sum needs at least two participants")
     if any(left >= right for left, right in pairwise(clients)):
         raise LocalError("participants must ascend, each once")
+    if clients[0] < 0 or clients[-1] >= 2**32:
+        raise LocalError("participants' ids must fit 32 bits")
     return tuple(clients)

@@ -6,7 +6,7 @@ client's bad message costs the others nothing. It never sees an update: vectors 
 `protocol.secagg.aggregate`, and what must be subtracted from their sum is all that it works out.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Container, Mapping, Set
 from enum import IntEnum
 
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
@@ -38,9 +38,14 @@ class ServerMachine:
         self.phase = Phase.KEYS
         self.tally: Tally = {}
         self._keys: dict[int, tuple[bytes, bytes]] = {}
+        self._publics: set[bytes] = set()
         self._sealed: dict[int, Mapping[int, bytes]] = {}
         self._added: set[int] = set()
-        self._unmasks: dict[int, Unmask] = {}
+        self._answered: set[int] = set()
+        self._shares: dict[int, dict[int, bytes]] = {}
+        """What was revealed of the one secret of each owner, by index; at most threshold-many."""
+        self._recoverable = 0
+        """Owners of whom enough was revealed."""
 
     # --- keys
 
@@ -48,10 +53,10 @@ class ServerMachine:
         self._check(Phase.KEYS, client, message, self.terms.graph.clients)
         self._check_first(client, self._keys)
         both = (message.sealing, message.masking)
-        known = {key for pair in self._keys.values() for key in pair}
-        if both[0] == both[1] or known.intersection(both):
+        if both[0] == both[1] or self._publics.intersection(both):
             raise ProtocolError(f"client {client} advertises a key that is in use")
         self._keys[client] = both
+        self._publics.update(both)
 
     def close_keys(self) -> frozenset[int]:
         """End the phase; return who takes part from here on."""
@@ -104,7 +109,9 @@ class ServerMachine:
 
     def close_vectors(self) -> frozenset[int]:
         """End the phase; return the survivors, whose sum will be known."""
-        return self._close(Phase.VECTORS, self._added)
+        survivors = self._close(Phase.VECTORS, self._added)
+        self._sealed = {client: {} for client in self._sealed}  # forwarded: only who is needed now
+        return survivors
 
     def survivors_for(self, client: int) -> Survivors:
         """Who survived, as far as `client` has to know."""
@@ -115,29 +122,36 @@ class ServerMachine:
 
     def receive_unmask(self, client: int, message: Unmask) -> None:
         self._check(Phase.UNMASKING, client, message, self._added)
-        self._check_first(client, self._unmasks)
+        self._check_first(client, self._answered)
         owed = self._owners_held_by(client)
         if message.masking_key_shares.keys() != owed - self._added:
             raise ProtocolError(f"client {client} reveals other masking keys than of the lost")
         if message.self_seed_shares.keys() != owed & self._added:
             raise ProtocolError(f"client {client} reveals other seeds than of the survivors")
-        for share in (*message.masking_key_shares.values(), *message.self_seed_shares.values()):
+        revealed = {**message.masking_key_shares, **message.self_seed_shares}
+        for share in revealed.values():
             element(share)
-        self._unmasks[client] = message
+        self._answered.add(client)
+        for owner, share in revealed.items():
+            self._keep(owner, self.terms.position(client), share)
+
+    def _keep(self, owner: int, index: int, share: bytes) -> None:
+        shares = self._shares.setdefault(owner, {})
+        if len(shares) < self.terms.threshold:
+            shares[index] = share
+            self._recoverable += len(shares) == self.terms.threshold
 
     @property
     def recoverable(self) -> bool:
         """Whether enough shares are in: nobody else need be waited for."""
-        if self.phase is not Phase.UNMASKING:
-            return False
-        return not self._starved(self._unmasks.keys())
+        return self.phase is Phase.UNMASKING and self._recoverable == len(self._sealed)
 
     def close_unmasking(self) -> tuple[Mask, ...]:
         """End the sum; return the masks to apply to the vectors' sum so that the updates' remains:
         each survivor's own, and each between a survivor and a lost peer."""
         if self.phase is not Phase.UNMASKING:
             raise LocalError(f"unmasking cannot be closed in {self._phase_name()}")
-        self._check_enough(self._unmasks.keys())
+        self._check_enough(self._answered)
         recovery = Recovery()
         masks = [self._self_mask(client, recovery) for client in sorted(self._added)]
         agreements = 0
@@ -150,30 +164,20 @@ class ServerMachine:
         return tuple(masks)
 
     def _self_mask(self, client: int, recovery: Recovery) -> Mask:
-        shares = self._shares(client, lambda answer: answer.self_seed_shares)
-        seed = recovery.recover(shares, self.terms.threshold)
+        seed = recovery.recover(self._shares[client], self.terms.threshold)
         return Mask(self_mask_key(self._sum, seed, client), -1)
 
     def _left_over(self, lost: int, recovery: Recovery) -> list[Mask]:
         """The masks that survivors applied for a peer whose vector never came: as the lost peer
         would have applied them, which cancels."""
-        partners = [p for p in self._near(lost, self._added) if p != lost]
-        shares = self._shares(lost, lambda answer: answer.masking_key_shares)
-        masking = KeyPair.from_secret(recovery.recover(shares, self.terms.threshold))
+        secret = recovery.recover(self._shares[lost], self.terms.threshold)
+        masking = KeyPair.from_secret(secret)
         if masking.public != self._keys[lost][1]:
             raise ProtocolError(f"the shares of client {lost}'s masking key do not give that key")
         return [
             pairwise_mask(masking, (lost, partner), self._keys[partner][1], self._sum)
-            for partner in partners
+            for partner in self._near(lost, self._added)
         ]
-
-    def _shares(self, owner: int, of: Callable[[Unmask], Mapping[int, bytes]]) -> dict[int, bytes]:
-        """What was revealed of one secret of `owner`, by index."""
-        return {
-            self.terms.position(holder): of(answer)[owner]
-            for holder, answer in self._unmasks.items()
-            if owner in of(answer)
-        }
 
     # --- rules
 
@@ -190,17 +194,15 @@ class ServerMachine:
         """Whose secrets `client` holds shares of, among those who shared."""
         return {o for o in self._sealed if client in self.terms.graph.holders(o)}
 
-    def _starved(self, present: Set[int]) -> list[int]:
-        """Clients of this phase whose secrets could not be recovered from those present."""
-        needed = self._sealed.keys() if self._sealed else present
-        graph, threshold = self.terms.graph, self.terms.threshold
-        return [c for c in needed if len(present & set(graph.holders(c))) < threshold]
-
     def _check_enough(self, present: Set[int]) -> None:
-        if not present or self._starved(present):
+        """Every secret that may have to be recovered still has enough holders."""
+        owners = self._sealed.keys() if self._sealed else present
+        circles = {self.terms.graph.holders(owner) for owner in owners}
+        fewest = min((len(present & set(circle)) for circle in circles), default=0)
+        if fewest < self.terms.threshold:
             raise TooFewSurvivors(
-                f"{len(present)} clients are left after {self._phase_name()};"
-                f" each secret needs {self.terms.threshold} holders of shares"
+                f"{len(present)} clients are left after {self._phase_name()}; each secret needs"
+                f" {self.terms.threshold} holders of shares and one has {fewest}"
             )
 
     def _close(self, phase: Phase, present: Set[int]) -> frozenset[int]:
@@ -216,24 +218,22 @@ class ServerMachine:
         phase: Phase,
         client: int,
         message: PublicKeys | SealedShares | Unmask,
-        members: object,
+        members: Container[int],
     ) -> None:
         name = type(message).__name__
         if self.phase is not phase:
             raise ProtocolError(f"{name} of client {client} is not due in {self._phase_name()}")
         if (message.round, message.attempt) != (self._sum.round, self._sum.attempt):
             raise ProtocolError(f"{name} of client {client} is of another round or attempt")
-        if client not in members:  # type: ignore[operator]
+        if client not in members:
             raise ProtocolError(f"client {client} has no part in this sum")
 
     @staticmethod
-    def _check_first(client: int, seen: object) -> None:
-        if client in seen:  # type: ignore[operator]
+    def _check_first(client: int, seen: Container[int]) -> None:
+        if client in seen:
             raise ProtocolError(f"client {client} sends a second time")
 
-    def _check_reached(
-        self, phase: Phase, client: int, members: Set[int] | Mapping[int, object]
-    ) -> None:
+    def _check_reached(self, phase: Phase, client: int, members: Container[int]) -> None:
         if self.phase < phase:
             raise LocalError(f"not ready for {phase.name.lower()}: still {self._phase_name()}")
         if client not in members:

@@ -1,6 +1,7 @@
 """What all parties of one secure sum agree on before it starts. Both machines are built from it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from protocol.errors import LocalError, ProtocolError
 from protocol.messages import Plan
@@ -19,10 +20,13 @@ class Terms:
     threshold: int
     keystream: Keystream = Keystream.GCM
     """How this party expands masks; any choice gives the same bytes."""
+    _positions: Mapping[int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        holders = min(len(self.graph.holders(client)) for client in self.graph.clients)
-        check_threshold(holders, self.threshold)
+        positions = {client: i for i, client in enumerate(self.graph.clients, start=1)}
+        object.__setattr__(self, "_positions", positions)
+        circles = {self.graph.holders(client) for client in self.graph.clients}
+        check_threshold(min(map(len, circles)), self.threshold)
 
     @classmethod
     def complete(cls, sum_: Sum, clients: tuple[int, ...], threshold: int) -> "Terms":
@@ -41,4 +45,4 @@ class Terms:
 
     def position(self, client: int) -> int:
         """The index of `client`'s shares: its place among all participants, from 1."""
-        return self.graph.clients.index(client) + 1
+        return self._positions[client]
