@@ -99,5 +99,7 @@ class Tracer:
                 )
             )
 
-    def event(self, kind: str, round_: int, **notes: Json) -> None:
-        self._recorder.record(Event(kind, round_, self._client, self._clock(), notes))
+    def event(self, kind: str, round_: int, client: int | None = None, **notes: Json) -> None:
+        """Record an event now; `client` is whom it concerns, if not this party itself."""
+        about = self._client if client is None else client
+        self._recorder.record(Event(kind, round_, about, self._clock(), notes))

@@ -1,0 +1,77 @@
+"""Putting a coordinator together and serving it."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ssl import SSLContext
+
+from aiohttp import web
+
+from commands.emulation import Clock
+from commands.model import FederatedModel
+from commands.study import Study
+from coordinator.admission import Admission
+from coordinator.app import build_app
+from coordinator.engine import Coordinator, Parts
+from coordinator.intake import TelemetryIntake
+from coordinator.limits import Limits
+from coordinator.round import SumRule
+from protocol.sizes import SESSION_BYTES
+from protocol.telemetry import Recorder, Tracer
+from worker.machine import Executor
+
+TOKEN_BYTES = 16
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def build_coordinator(
+    study: Study, recorder: Recorder, clock: Clock, executor: Executor, token: str
+) -> Coordinator:
+    session = secrets.token_bytes(SESSION_BYTES)
+    limits = limits_of(study)
+    task = study.task
+    parts = Parts(
+        model=FederatedModel(
+            task.settings, study.layout, study.fixed_point, study.divisor, executor
+        ),
+        strategy=study.strategy.server(study.strategy_settings),
+        rule=SumRule(
+            study.settings.aggregation, session, study.settings.ring_bits, study.threshold
+        ),
+        admission=Admission(token, session, study.client_settings.to_mapping(), limits.handshake_s),
+        tracer=Tracer(recorder, clock),
+        intake=TelemetryIntake(recorder),
+        limits=limits,
+    )
+    return Coordinator(parts, study.clients, study.settings.rounds)
+
+
+def limits_of(study: Study) -> Limits:
+    """Limits are emulated seconds: stretched like everything else."""
+    settings, scale = study.settings, study.settings.time_scale
+    return Limits(
+        join_s=settings.join_s * scale,
+        heartbeat_s=settings.heartbeat_s * scale,
+        exchange_s=settings.exchange_s * scale,
+        training_s=settings.training_s * scale,
+        stall_s=settings.stall_s * scale,
+    )
+
+
+@asynccontextmanager
+async def served(
+    coordinator: Coordinator, address: tuple[str, int], ssl: SSLContext | None = None
+) -> AsyncIterator[str]:
+    """Serve while the context lasts; yields the URL. Port 0 takes a free one. OSError if taken."""
+    runner = web.AppRunner(build_app(coordinator), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, *address, ssl_context=ssl, shutdown_timeout=1.0)
+        await site.start()
+        port = runner.addresses[0][1]
+        yield f"{'https' if ssl else 'http'}://{address[0]}:{port}"
+    finally:
+        await runner.cleanup()

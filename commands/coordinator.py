@@ -1,0 +1,65 @@
+"""A coordinator that waits for workers of other machines, or of other terminals."""
+
+import argparse
+import ssl
+import sys
+from pathlib import Path
+
+from commands.errors import BadInput
+from commands.options import add_run_options, settings_of
+
+DESCRIBE = "wait for workers from elsewhere and play the run with them"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--listen", required=True, metavar="HOST:PORT")
+    parser.add_argument("--cert", type=Path, metavar="F", help="TLS certificate (PEM)")
+    parser.add_argument("--key", type=Path, metavar="F", help="its private key (PEM)")
+    add_run_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    host, port = parse_address(arguments.listen)
+    context = tls_of(arguments.cert, arguments.key)
+    settings = settings_of(arguments)
+    from commands.closing import close
+    from commands.emulation import Host
+    from commands.execution import Invitation, Listening, execute
+    from commands.study import prepare
+    from protocol.telemetry import Recorder
+
+    async def invited(invitation: Invitation, host: Host, recorder: Recorder) -> None:
+        """The workers bring themselves: tell how."""
+        print(
+            f"{len(study.fleet.members)} places; join with:\n  python run_testbed.py worker"
+            f" --join {invitation.url} --token {invitation.token} --device NAME",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    study = prepare(settings)
+    try:
+        finished = execute(study, arguments.out, invited, Listening(host, port, context))
+    except OSError as error:
+        raise BadInput(f"--listen: {arguments.listen}: {error.strerror}") from error
+    close(finished, arguments)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise BadInput(f"--listen: {text!r}: must be HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def tls_of(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise BadInput("--cert, --key: both or neither")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise BadInput(f"--cert: {cert}: {error.strerror or error}") from error
+    return context

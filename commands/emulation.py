@@ -1,0 +1,120 @@
+"""Putting a device around a worker: its links, its pace, its clock. The only place that does.
+
+The worker gets an HTTP session whose connections cross the device's links, and machines that take
+as long as the device would. Nothing tells it so.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from ssl import SSLContext
+
+import aiohttp
+
+from netem.connector import ShapedConnector
+from netem.device import DeviceLinks, LinkPair
+from netem.fidelity import FidelityMeter
+from netem.link import LinkParameters
+from netem.machine import EmulatedMachine
+from netem.pace import Pace
+from netem.timer import Timer
+from profiles import Device as DeviceProfile
+from profiles import Network
+from protocol.telemetry import Recorder, Tracer
+from worker.client import Device
+from worker.machine import Executor, in_thread
+from worker.pool import TrainingPool
+from worker.worker import Place, Worker
+
+Clock = Callable[[], float]
+
+
+def run_clock(time_scale: float) -> Clock:
+    """Emulated seconds: the loop's own, stretched by `time_scale`."""
+    loop = asyncio.get_running_loop()
+    return lambda: loop.time() / time_scale
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What all emulated devices of this process share."""
+
+    timer: Timer
+    pool: TrainingPool
+    time_scale: float
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a worker gets at things: its data, a coordinator's certificate, who hears of joining."""
+
+    data_dir: str | None = None
+    ssl: SSLContext | None = None
+    on_joined: Callable[[str], None] = lambda credential: None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A device behind its network; `member` is its index in the run's fleet, if it has one."""
+
+    device: DeviceProfile
+    network: Network
+    member: int | None = None
+
+
+class EmulatedWorker:
+    """A worker inside its device."""
+
+    def __init__(self, site: Site, host: Host, recorder: Recorder) -> None:
+        self.site = site
+        self._meter = FidelityMeter()
+        pair = link_pair(site.network).scaled(host.time_scale)
+        self._links = DeviceLinks(pair, host.timer, self._meter)
+        pace = Pace(site.device.seconds_per_operation)
+
+        def machine(executor: Executor) -> EmulatedMachine:
+            return EmulatedMachine(pace, executor, host.timer, self._meter, host.time_scale)
+
+        self._device = Device(
+            machine(host.pool),
+            machine(in_thread),
+            Tracer(recorder, host.clock, site.member, self._links.bytes_passed),
+        )
+
+    async def run(self, url: str, token: str, ways: Ways) -> str:
+        """Play the device until the coordinator ends the run; returns its reason."""
+        place = Place(url, token, self.site.device.name, self.site.member, ways.data_dir)
+        timeout = aiohttp.ClientTimeout(total=None)  # a slow transfer is not a failed one
+        connector = ShapedConnector(self._links, limit=0, ssl=ways.ssl or True)
+        try:
+            async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+                return await Worker(place, session, self._device, ways.on_joined).run()
+        finally:
+            self._links.close()
+            self._report()
+
+    def _report(self) -> None:
+        verdict = self._meter.verdict()
+        self._device.tracer.event(
+            "fidelity",
+            0,
+            lateness_ms={
+                "p50": verdict.lateness_ms_p50,
+                "p99": verdict.lateness_ms_p99,
+                "max": verdict.lateness_ms_max,
+            },
+            rate_error=None
+            if verdict.rate_error_p50 is None
+            else {"p50": verdict.rate_error_p50, "max": verdict.rate_error_max},
+            overrun_s=verdict.overrun_s,
+            late_jobs=verdict.late_jobs,
+        )
+
+
+def link_pair(network: Network) -> LinkPair:
+    one_way_s = network.rtt_s / 2
+    return LinkPair(
+        LinkParameters(network.up_bytes_per_s, one_way_s),
+        LinkParameters(network.down_bytes_per_s, one_way_s),
+    )

@@ -1,0 +1,160 @@
+"""Executing a study in wall time: one function from settings to a finished run folder.
+
+The same for `run` (workers on this host) and `coordinator` (workers from elsewhere): they differ
+in who brings the workers.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from ssl import SSLContext
+from typing import Any
+
+from commands.coordination import build_coordinator, new_token, served
+from commands.emulation import Host, run_clock
+from commands.errors import BadInput, Failure
+from commands.live import shown
+from commands.study import Study, config
+from coordinator.errors import RunFailed
+from learning.tasks import load_task
+from netem.timer import timer_for
+from protocol.telemetry import Json, Recorder, Tracer
+from runs.errors import RunFolderError
+from runs.folder import RunFolder
+from worker.pool import PoolError, TrainingPool
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Where the coordinator is to be found, and what admits to it."""
+
+    url: str
+    token: str
+
+
+Workers = Callable[[Invitation, Host, Recorder], Awaitable[None]]
+"""Brings the run's workers to its coordinator; ends when they have gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    host: str = "127.0.0.1"
+    port: int = 0
+    ssl: SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that was played to its end."""
+
+    path: Path
+    summary: dict[str, Json]
+
+
+class WorkerFailed(Exception):
+    """A worker of this host ended in a way that no worker should."""
+
+
+def execute(
+    study: Study, out: Path | None, workers: Workers, listening: Listening | None = None
+) -> Finished:
+    """Run the study. The folder is whole whatever happens.
+
+    Raises BadInput if the folder cannot be made, Failure if the run fails or is interrupted.
+    """
+    path = out or default_folder(study)
+    try:
+        folder = RunFolder.create(path, config(study))
+    except RunFolderError as error:
+        raise BadInput(f"--out: {error}") from error
+    status, reason = "failed", "a fault of the testbed itself"
+    try:
+        asyncio.run(_play(study, folder, workers, listening or Listening()))
+        status, reason = "finished", ""
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        status, reason = "interrupted", "interrupted"
+    except (RunFailed, PoolError, WorkerFailed) as error:
+        reason = str(error)
+    finally:
+        summary = _closed(folder, status, reason)
+    if status != "finished":
+        raise Failure(f"{reason}; {summary['rounds']} finished rounds are kept in {path}")
+    return Finished(path, summary)
+
+
+def default_folder(study: Study) -> Path:
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    settings = study.settings
+    name = f"{moment}-{study.fleet.name}-{settings.strategy}-{settings.aggregation}"
+    return Path("out") / f"{name}-seed{settings.seed}"
+
+
+def _closed(folder: RunFolder, status: str, reason: str) -> dict[str, Json]:
+    try:
+        return folder.close(status, reason or None)
+    except RunFolderError as error:
+        raise Failure(f"{error}; what could be written is in {folder.path}") from error
+
+
+def _hosted(study: Study) -> AbstractAsyncContextManager[Host]:
+    return hosted(study.settings.time_scale, study.settings.training_processes)
+
+
+async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Listening) -> None:
+    _stop_on_sigterm()
+    async with AsyncExitStack() as stack:
+        host = await stack.enter_async_context(
+            hosted(study.settings.time_scale, study.settings.training_processes)
+        )
+        await host.pool.everywhere(load_task, study.task.settings)
+        token = new_token()
+        coordinator = build_coordinator(study, folder, host.clock, host.pool, token)
+        url = await stack.enter_async_context(
+            served(coordinator, (listening.host, listening.port), listening.ssl)
+        )
+        await stack.enter_async_context(shown(coordinator.status, study.fleet))
+        Tracer(folder, host.clock).event("run_started", 0)
+        try:
+            await together(coordinator.run(), workers(Invitation(url, token), host, folder))
+        finally:
+            shapes = {p.name: p.shape for p in study.task.structure.parameters}
+            folder.write_model(coordinator.model.vector, shapes)
+
+
+@asynccontextmanager
+async def hosted(time_scale: float, training_processes: int | None) -> AsyncIterator[Host]:
+    """What emulated devices of this process share: a timer, training processes, a clock."""
+    timer = timer_for(asyncio.get_running_loop())
+    pool = TrainingPool(training_processes or os.cpu_count() or 1)
+    try:
+        yield Host(timer, pool, time_scale, run_clock(time_scale))
+    finally:
+        pool.close()
+        timer.close()
+
+
+async def together(run: Coroutine[Any, Any, None], workers: Awaitable[None]) -> None:
+    """Until the run is over; a run that fails takes its workers along."""
+    attending = asyncio.ensure_future(workers)
+    playing = asyncio.create_task(run)
+    try:
+        await asyncio.wait({attending, playing}, return_when=asyncio.FIRST_EXCEPTION)
+        for task in (playing, attending):
+            if task.done():
+                task.result()
+    finally:
+        for task in (playing, attending):
+            task.cancel()
+        await asyncio.gather(playing, attending, return_exceptions=True)
+
+
+def _stop_on_sigterm() -> None:
+    """A terminated run is an interrupted one: its folder is finished, its processes are ended."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -1,0 +1,81 @@
+"""Workers on this host: as tasks of this process, or in several processes of their own."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Sequence
+from pathlib import Path
+
+from commands.emulation import EmulatedWorker, Host, Site, Ways
+from commands.execution import Invitation, Workers
+from commands.study import Study
+from commands.worker import TOKEN_VARIABLE
+from protocol.errors import ProtocolError
+from protocol.telemetry import Event, Recorder
+from worker.channel import ChannelLost, JoinRefused
+
+FRONT_DOOR = Path(__file__).parent.parent / "run_testbed.py"
+
+
+def local_workers(study: Study) -> Workers:
+    """Who plays the fleet, as the study's `placement` says."""
+
+    async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
+        sites = [Site(m.device, m.network, m.index) for m in study.fleet.members]
+        ways = Ways(study.settings.data)
+        async with asyncio.TaskGroup() as group:
+            for site in sites:
+                group.create_task(play(site, invitation, host, (recorder, ways)))
+
+    async def as_processes(invitation: Invitation, host: Host, recorder: Recorder) -> None:
+        await _in_processes(study, invitation)
+
+    return as_processes if study.settings.placement == "processes" else as_tasks
+
+
+async def play(
+    site: Site, invitation: Invitation, host: Host, means: tuple[Recorder, Ways]
+) -> None:
+    """Play one device to the end of the run. A worker that has to give up says so in the record
+    and leaves: the coordinator counts it as lost."""
+    recorder, ways = means
+    worker = EmulatedWorker(site, host, recorder)
+    try:
+        await worker.run(invitation.url, invitation.token, ways)
+    except (ChannelLost, JoinRefused, ProtocolError) as error:
+        notes = {"reason": f"{type(error).__name__}: {error}"}
+        recorder.record(Event("worker_gave_up", 0, site.member, host.clock(), notes))
+
+
+async def _in_processes(study: Study, invitation: Invitation) -> None:
+    """Spread the fleet over processes; all are gone when this ends, however it ends."""
+    count = min(study.settings.processes, len(study.fleet.members))
+    processes: list[Process] = []
+    try:
+        for part in range(count):
+            members = range(part, len(study.fleet.members), count)
+            processes.append(await _start(study, invitation, members))
+        await asyncio.gather(*(process.wait() for process in processes))
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                process.terminate()
+        await asyncio.gather(*(process.wait() for process in processes))
+
+
+async def _start(study: Study, invitation: Invitation, members: Sequence[int]) -> Process:
+    settings = study.settings
+    arguments = ["worker", "--join", invitation.url, "--profile", settings.profile]
+    arguments += ["--members", ",".join(map(str, members)), "--processes", "1"]
+    arguments += ["--time-scale", str(settings.time_scale)]
+    if settings.data is not None:
+        arguments += ["--data", settings.data]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(FRONT_DOOR),
+        *arguments,
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        env=os.environ | {TOKEN_VARIABLE: invitation.token},
+    )

@@ -1,0 +1,54 @@
+"""The global model: where the coordinator's sums meet what `learning` knows of their meaning."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.model import Evaluation
+from learning.evaluation import evaluate
+from learning.layout import Divisor, VectorLayout
+from learning.task import TaskSettings
+from learning.tasks import initial_vector
+from protocol.secagg.ring import FixedPoint, Words
+from worker.machine import Executor
+
+WHENEVER = float("inf")
+"""Deadline of an evaluation: it never pushes a client's training back."""
+
+
+class FederatedModel:
+    """Implements `coordinator.model.GlobalModel` for one task."""
+
+    def __init__(
+        self,
+        settings: TaskSettings,
+        layout: VectorLayout,
+        fixed_point: FixedPoint,
+        divisor: Divisor,
+        executor: Executor,
+    ) -> None:
+        self._settings = settings
+        self._layout = layout
+        self._fixed_point = fixed_point
+        self._divisor = divisor
+        self._executor = executor
+        self._vector = initial_vector(settings)
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        return self._vector
+
+    @property
+    def words(self) -> int:
+        return self._layout.structure.size + self._layout.length + 1
+
+    def apply(self, total: Words, clients: int) -> float:
+        size = self._layout.structure.size
+        summed = self._fixed_point.dequantise(total[:size])
+        integers = self._fixed_point.to_integers(total[size:])
+        counts, clipped = integers[:-1], int(integers[-1])
+        self._vector = self._vector + self._layout.mean(summed, counts, self._divisor)
+        return clipped / self._fixed_point.share_parts / clients
+
+    async def evaluate(self) -> Evaluation:
+        judged = await self._executor(WHENEVER, evaluate, self._settings, self._vector)
+        return Evaluation(judged.metric, judged.loss, judged.per_client)

@@ -1,0 +1,46 @@
+"""The options that several commands share, and how they become settings."""
+
+import argparse
+from pathlib import Path
+
+from commands.errors import not_built_yet
+from commands.settings import RunSettings, resolve
+
+NAMED = ("profile", "task", "strategy", "rounds", "clock", "net", "seed", "data", "time_scale")
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """What a run is told."""
+    parser.add_argument("--profile", metavar="FLEET|FILE", help="who takes part (mixed-20)")
+    parser.add_argument("--experiment", metavar="NAME|FILE", help="settings from a file")
+    parser.add_argument("--task", metavar="NAME", help="what is learnt (digits)")
+    parser.add_argument("--strategy", metavar="NAME", help="remedy for stragglers (clip-network)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds to play (6)")
+    parser.add_argument("--clock", metavar="wall|virtual", help="real or virtual time (wall)")
+    parser.add_argument("--net", metavar="stream|packet|kernel", help="kind of link (stream)")
+    parser.add_argument("--seed", type=int, metavar="N")
+    parser.add_argument("--data", metavar="DIR", help="where the task's data lies")
+    parser.add_argument("--quick", action="store_true", help="a short run: 3 rounds")
+    parser.add_argument("--time-scale", type=float, metavar="X", help="stretch emulated time")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the run folder (out/...)")
+    parser.add_argument("--record", action="store_true", help="(not built yet)")
+    parser.add_argument("--resume", metavar="DIR", help="(not built yet)")
+    parser.add_argument("--strict", action="store_true", help="exit 4 if the run was unstable")
+    parser.add_argument("--json", action="store_true", help="the summary on stdout, nothing else")
+
+
+QUICK_ROUNDS = 3
+
+
+def settings_of(arguments: argparse.Namespace) -> RunSettings:
+    """The settings that the options ask for. Raises BadInput."""
+    for option in ("record", "resume"):
+        if getattr(arguments, option, None):
+            raise not_built_yet(f"--{option}")
+    named = {name: getattr(arguments, name, None) for name in NAMED}
+    if arguments.quick and named["rounds"] is None:
+        named["rounds"] = QUICK_ROUNDS
+    return resolve(arguments.experiment, named, arguments.set)

@@ -1,0 +1,172 @@
+"""Every setting of a run in one table, from the defaults, an experiment file and the command line.
+
+Later ones win: defaults < experiment < named options < --set. What a run resolved to is written
+into its config.toml.
+"""
+
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from commands.errors import BadInput, not_built_yet
+
+EXPERIMENTS = Path(__file__).parent.parent / "profiles" / "experiments"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """`None` means: the task's own default, or one derived from the fleet."""
+
+    profile: str = "mixed-20"
+    task: str = "digits"
+    strategy: str = "clip-network"
+    rounds: int = 6
+    seed: int = 0
+    clock: str = "wall"
+    net: str = "stream"
+    time_scale: float = 1.0
+    """Emulated seconds are stretched by this, so that a small host can carry a fleet."""
+    aggregation: str = "secagg"
+    adversary: str = "semi-honest"
+    threshold: int | None = None
+    ring_bits: int = 32
+    clip: float = 0.5
+    """Largest change of one weight in one round that fixed point carries."""
+    mean: str = "participation"
+    """`participation`: divide each coordinate by who trained it; `all`: by everybody."""
+    partition: str = "iid"
+    alpha: float = 0.5
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    optimiser: str | None = None
+    momentum: float = 0.0
+    straggler_share: float = 0.2
+    straggler_margin: float = 0.1
+    min_keep: float = 0.25
+    warmup_rounds: int = 2
+    evidence: str = "local"
+    renewal_rounds: int = 5
+    data: str | None = None
+    placement: str = "tasks"
+    """Where workers run: `tasks` of this process, or several local `processes`."""
+    processes: int = 4
+    training_processes: int | None = None
+    """Processes that train, shared by the workers of one host process; all cores by default."""
+    join_s: float = 120.0
+    heartbeat_s: float = 15.0
+    exchange_s: float = 60.0
+    training_s: float = 1800.0
+    stall_s: float = 30.0
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "clock": ("wall", "virtual"),
+    "net": ("stream", "packet", "kernel"),
+    "aggregation": ("plain", "secagg", "secagg+"),
+    "adversary": ("semi-honest", "active"),
+    "mean": ("participation", "all"),
+    "placement": ("tasks", "processes"),
+}
+_NOT_BUILT = {
+    "clock": {"virtual"},
+    "net": {"packet", "kernel"},
+    "aggregation": {"secagg+"},
+    "adversary": {"active"},
+}
+_AT_LEAST: dict[str, float] = {
+    "rounds": 1,
+    "processes": 1,
+    "training_processes": 1,
+    "threshold": 1,
+    "warmup_rounds": 0,
+    "seed": 0,
+    "epochs": 1,
+    "batch_size": 1,
+}
+_MAY_BE_ZERO = {"straggler_share", "straggler_margin", "momentum"}
+_FIELDS = {field.name: field.type for field in fields(RunSettings)}
+
+
+def resolve(experiment: str | None, options: Mapping[str, Any], sets: Iterable[str]) -> RunSettings:
+    """The settings of a run. Raises BadInput naming where, key and rule."""
+    settings = RunSettings()
+    if experiment is not None:
+        path = _experiment_path(experiment)
+        settings = _changed(settings, read_experiment(path), str(path))
+    given = {key: value for key, value in options.items() if value is not None}
+    settings = _changed(settings, given, "command line")
+    return _changed(settings, dict(_parse(item) for item in sets), "--set")
+
+
+def _changed(settings: RunSettings, values: Mapping[str, Any], where: str) -> RunSettings:
+    checked: dict[str, Any] = {k: _check(where, k, value) for k, value in values.items()}
+    return replace(settings, **checked)
+
+
+def _parse(item: str) -> tuple[str, Any]:
+    key, equals, text = item.partition("=")
+    if not equals:
+        raise BadInput(f"--set: {item!r}: must be KEY=VALUE")
+    key = key.strip().replace("-", "_")
+    kinds = _kinds("--set", key)
+    if str in kinds:
+        return key, text
+    try:
+        return key, int(text) if int in kinds else float(text)
+    except ValueError as error:
+        raise BadInput(f"--set: {key}: must be {_described(kinds)}, got {text!r}") from error
+
+
+def _check(where: str, key: str, value: object) -> object:
+    kinds = _kinds(where, key)
+    if float in kinds and type(value) is int:
+        value = float(value)
+    if type(value) not in kinds:
+        raise BadInput(f"{where}: {key}: must be {_described(kinds)}, got {value!r}")
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise BadInput(f"{where}: {key}: must be one of {', '.join(_CHOICES[key])}, got {value!r}")
+    if value in _NOT_BUILT.get(key, ()):
+        raise not_built_yet(f"{where}: {key}={value}")
+    may_be_zero = key in _MAY_BE_ZERO
+    if isinstance(value, float) and not (
+        math.isfinite(value) and (value > 0 or (value == 0 and may_be_zero))
+    ):
+        raise BadInput(f"{where}: {key}: must be a positive finite number, got {value}")
+    if isinstance(value, int) and value < _AT_LEAST.get(key, 0):
+        raise BadInput(f"{where}: {key}: must be at least {_AT_LEAST.get(key, 0):g}, got {value}")
+    return value
+
+
+def _kinds(where: str, key: str) -> tuple[type, ...]:
+    if key not in _FIELDS:
+        raise BadInput(f"{where}: {key}: unknown setting; known are {', '.join(sorted(_FIELDS))}")
+    kind: Any = _FIELDS[key]
+    return tuple(k for k in (get_args(kind) or (kind,)) if k is not type(None))
+
+
+def _described(kinds: tuple[type, ...]) -> str:
+    names = {int: "an integer", float: "a number", str: "text"}
+    return " or ".join(names[kind] for kind in kinds)
+
+
+def _experiment_path(name: str) -> Path:
+    shipped = EXPERIMENTS / f"{name}.toml"
+    path = shipped if shipped.exists() else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.toml"))) or "none yet"
+        raise BadInput(f"--experiment: {name}: no such experiment or file (shipped: {known})")
+    return path
+
+
+def read_experiment(path: Path) -> dict[str, Any]:
+    """A flat TOML table of settings, with an optional `title`."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{path}: not readable as TOML: {error}") from error
+    values.pop("title", None)
+    return values

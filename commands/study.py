@@ -1,0 +1,180 @@
+"""Settings made into what a run consists of: fleet, task, strategy, arithmetic; all checked before
+a worker starts, so that a bad setting costs one line and no time."""
+
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+
+from commands.errors import BadInput
+from commands.settings import RunSettings
+from learning.layout import Divisor, VectorLayout
+from learning.task import Task, TaskError, TaskSettings
+from learning.tasks import define, load_task
+from learning.training import OPTIMISERS
+from netem import fidelity
+from profiles import Fleet, ProfileError, load_fleet
+from protocol.errors import LocalError
+from protocol.secagg.ring import FixedPoint
+from protocol.secagg.threshold import check_threshold, default_threshold
+from protocol.settings import ClientSettings
+from strategies import UnknownStrategy, lookup
+from strategies.interface import Strategy
+from strategies.settings import SettingsError, StrategySettings
+
+PACKAGES = ("torch", "numpy", "aiohttp", "cryptography", "pynacl", "msgpack")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One run, resolved."""
+
+    settings: RunSettings
+    fleet: Fleet
+    task: Task
+    strategy: Strategy
+    strategy_settings: StrategySettings
+    layout: VectorLayout
+    fixed_point: FixedPoint
+    client_settings: ClientSettings
+
+    @property
+    def clients(self) -> int:
+        return len(self.fleet.members)
+
+    @property
+    def words(self) -> int:
+        """Length of a client's masked vector: update, counts, share of clipped coordinates."""
+        return self.task.structure.size + self.layout.length + 1
+
+    @property
+    def divisor(self) -> Divisor:
+        return "all" if self.settings.mean == "all" else "participation"
+
+    def threshold(self, parties: int) -> int:
+        """Shares needed among so many parties of one secure sum."""
+        return self.settings.threshold or default_threshold(parties)
+
+
+def prepare(settings: RunSettings) -> Study:
+    """Raises BadInput naming where, key and rule."""
+    try:
+        return _prepare(settings)
+    except (ProfileError, TaskError, SettingsError, UnknownStrategy, LocalError) as error:
+        raise BadInput(str(error)) from error
+
+
+def _prepare(settings: RunSettings) -> Study:
+    fleet = load_fleet(settings.profile)
+    strategy = lookup(settings.strategy)
+    strategy_settings = _strategy_settings(settings)
+    clients = len(fleet.members)
+    task = load_task(
+        TaskSettings(
+            settings.task,
+            settings.data,
+            clients,
+            settings.seed,
+            settings.partition,
+            settings.alpha,
+        )
+    )
+    if settings.aggregation != "plain":
+        if strategy.needs_plain:
+            raise BadInput(f"strategy: {strategy.name}: needs single updates: aggregation=plain")
+        check_threshold(clients, settings.threshold or default_threshold(clients))
+    weight = max(task.examples(client) for client in range(clients))
+    return Study(
+        settings,
+        fleet,
+        task,
+        strategy,
+        strategy_settings,
+        VectorLayout(task.structure, strategy.counts(strategy_settings)),
+        FixedPoint(settings.clip, settings.ring_bits, weight, clients),
+        _client_settings(settings, strategy_settings, clients, weight),
+    )
+
+
+def _strategy_settings(settings: RunSettings) -> StrategySettings:
+    known = {field.name for field in fields(StrategySettings)}
+    chosen = {key: value for key, value in asdict(settings).items() if key in known}
+    return StrategySettings(**chosen)
+
+
+def _client_settings(
+    settings: RunSettings, strategy: StrategySettings, clients: int, weight: int
+) -> ClientSettings:
+    defaults = define(settings.task).defaults
+    optimiser = settings.optimiser or defaults.optimiser
+    if optimiser not in OPTIMISERS:
+        raise BadInput(f"optimiser: must be one of {', '.join(OPTIMISERS)}, got {optimiser!r}")
+    return ClientSettings(
+        task=settings.task,
+        partition=settings.partition,
+        alpha=settings.alpha,
+        clients=clients,
+        seed=settings.seed,
+        epochs=settings.epochs or defaults.epochs,
+        batch_size=settings.batch_size or defaults.batch_size,
+        learning_rate=settings.learning_rate or defaults.learning_rate,
+        optimiser=optimiser,
+        momentum=settings.momentum,
+        strategy=settings.strategy,
+        strategy_settings=asdict(strategy),
+        clip=settings.clip,
+        ring_bits=settings.ring_bits,
+        max_weight=weight,
+    )
+
+
+def config(study: Study) -> dict[str, object]:
+    """Everything needed to repeat the run: goes into its config.toml."""
+    settings, training = study.settings, study.client_settings
+    run = asdict(settings) | {
+        "metric": study.task.metric,
+        "epochs": training.epochs,
+        "batch_size": training.batch_size,
+        "learning_rate": training.learning_rate,
+        "optimiser": training.optimiser,
+    }
+    secure = {
+        "protocol": settings.aggregation,
+        "adversary": settings.adversary,
+        "threshold": study.threshold(study.clients),
+        "neighbours": study.clients - 1,
+        "ring_bits": settings.ring_bits,
+        "clip": settings.clip,
+        "step": study.fixed_point.step,
+        "max_weight": study.fixed_point.max_weight,
+    }
+    return {
+        "run": run,
+        "fleet": study.fleet.to_mapping(),
+        "secure_aggregation": secure if settings.aggregation != "plain" else {},
+        "fidelity": {
+            "lateness_p99_ms": fidelity.MAX_LATENESS_P99_MS,
+            "rate_error_p50": fidelity.MAX_RATE_ERROR_P50,
+            "rate_error_max": fidelity.MAX_RATE_ERROR,
+            "overrun_share": fidelity.MAX_OVERRUN_SHARE,
+        },
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        "host": {"system": platform.platform(), "cores": os.cpu_count(), "commit": _commit()},
+    }
+
+
+def _commit() -> str | None:
+    """The testbed's own commit, if it runs from a checkout."""
+    root = Path(__file__).parent.parent
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return asked.stdout.strip()

@@ -1,0 +1,96 @@
+"""Workers that join a coordinator somewhere else, each inside an emulated device."""
+
+import argparse
+import os
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.errors import BadInput, Failure
+
+if TYPE_CHECKING:
+    from commands.emulation import Site
+
+DESCRIBE = "play devices for a coordinator somewhere else"
+TOKEN_VARIABLE = "TESTBED_TOKEN"
+"""Instead of --token: a command line can be read by every user of a host."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--join", required=True, metavar="URL")
+    parser.add_argument("--token", metavar="T", help=f"or in {TOKEN_VARIABLE}")
+    parser.add_argument("--device", metavar="NAME|FILE", help="the device to play")
+    parser.add_argument("--network", metavar="NAME|FILE", help="its access link (fixed-world)")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="how many of them")
+    parser.add_argument("--profile", metavar="FLEET|FILE", help="instead: members of a fleet")
+    parser.add_argument("--members", metavar="I,J,...", help="which members (all)")
+    parser.add_argument("--data", metavar="DIR", help="where the task's data lies")
+    parser.add_argument("--cert", type=Path, metavar="F", help="certificate to trust (PEM)")
+    parser.add_argument("--processes", type=int, metavar="N", help="training processes (cores)")
+    parser.add_argument("--time-scale", type=float, default=1.0, metavar="X")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    token = arguments.token or os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        raise BadInput(f"--token: missing (or set {TOKEN_VARIABLE})")
+    if not arguments.join.startswith(("http://", "https://")):
+        raise BadInput(f"--join: {arguments.join!r}: must be an http or https URL")
+    if not 0 < arguments.time_scale < float("inf"):
+        raise BadInput("--time-scale: must be positive and finite")
+    sites = _sites(arguments)
+    import asyncio
+
+    from commands.attendance import attend
+    from commands.emulation import Ways
+    from commands.execution import Invitation
+    from worker.channel import ChannelLost, JoinRefused
+
+    ways = Ways(arguments.data, _trusted(arguments.cert))
+    invitation = Invitation(arguments.join.rstrip("/"), token)
+    means = arguments.time_scale, arguments.processes
+    try:
+        asyncio.run(attend(sites, invitation, ways, means))
+    except JoinRefused as error:
+        raise BadInput(f"--join: {arguments.join}: refused: {error}") from error
+    except ChannelLost as error:
+        raise Failure(str(error)) from error
+
+
+def _sites(arguments: argparse.Namespace) -> "Sequence[Site]":
+    from commands.emulation import Site
+    from profiles import ProfileError, load_device, load_fleet, load_network
+
+    if (arguments.device is None) == (arguments.profile is None):
+        raise BadInput("--device, --profile: exactly one of them says what to play")
+    if arguments.count < 1:
+        raise BadInput(f"--count: must be at least 1, got {arguments.count}")
+    try:
+        if arguments.device is not None:
+            device = load_device(arguments.device)
+            network = load_network(arguments.network or "fixed-world")
+            return [Site(device, network)] * arguments.count
+        members = load_fleet(arguments.profile).members
+    except ProfileError as error:
+        raise BadInput(str(error)) from error
+    chosen = _indices(arguments.members, len(members))
+    return [Site(members[i].device, members[i].network, i) for i in chosen]
+
+
+def _indices(text: str | None, size: int) -> Sequence[int]:
+    if text is None:
+        return range(size)
+    parts = text.split(",")
+    if not all(p.isascii() and p.isdecimal() and int(p) < size for p in parts):
+        raise BadInput(f"--members: {text!r}: must be numbers below {size}, separated by commas")
+    return sorted({int(p) for p in parts})
+
+
+def _trusted(cert: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=str(cert))
+    except (OSError, ssl.SSLError) as error:
+        raise BadInput(f"--cert: {cert}: {error.strerror or error}") from error

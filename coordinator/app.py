@@ -1,0 +1,119 @@
+"""The coordinator's HTTP face: one control WebSocket a worker, streamed bodies for the rest.
+
+Sizes, types, rounds and identities are checked before anything is allocated.
+"""
+
+import asyncio
+
+from aiohttp import WSMsgType, web
+
+from coordinator.engine import Coordinator
+from coordinator.intake import MAX_BATCH_BYTES
+from coordinator.registry import Client
+from coordinator.status import Transfer
+from coordinator.uploads import UploadRejected
+from protocol import codec
+from protocol.errors import ProtocolError
+from protocol.sizes import MAX_MESSAGE_BYTES
+
+PIECE_BYTES = 64 * 1024
+"""Of a download: small enough that even the slowest link moves one within the stall limit."""
+
+
+def build_app(coordinator: Coordinator) -> web.Application:
+    face = _Face(coordinator)
+    app = web.Application(client_max_size=MAX_BATCH_BYTES)
+    app.router.add_get("/v1/control", face.control)
+    app.router.add_get("/v1/model/{round}", face.model)
+    app.router.add_put("/v1/vector/{round}/{attempt}", face.vector)
+    app.router.add_post("/v1/telemetry", face.telemetry)
+    return app
+
+
+class _Face:
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    async def control(self, request: web.Request) -> web.WebSocketResponse:
+        coordinator = self._coordinator
+        socket = web.WebSocketResponse(
+            heartbeat=coordinator.limits.heartbeat_s, max_msg_size=MAX_MESSAGE_BYTES
+        )
+        await socket.prepare(request)
+        admitted = await coordinator.admission.admit(socket, coordinator.registry)
+        if admitted is None:
+            await socket.close()
+            return socket
+        client, back = admitted
+        await coordinator.connected(client, socket, back)
+        reason = "its connection is gone"
+        try:
+            async for frame in socket:
+                if frame.type is WSMsgType.BINARY:
+                    coordinator.deliver(client, codec.decode(frame.data))
+        except ProtocolError as error:
+            reason = f"sent garbage: {error}"
+        finally:
+            coordinator.disconnected(client, socket, reason)
+            await socket.close()
+        return socket
+
+    async def model(self, request: web.Request) -> web.StreamResponse:
+        client = self._authenticated(request)
+        if _number(request, "round") != self._coordinator.status.round:
+            raise web.HTTPConflict(text="that round is not being played")
+        body = memoryview(self._coordinator.model.vector.astype("<f4", copy=False).data).cast("B")
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        response.content_length = len(body)
+        await response.prepare(request)
+        progress = Transfer(0, len(body))
+        self._coordinator.status.downloads[client.id] = progress
+        try:
+            for start in range(0, len(body), PIECE_BYTES):
+                async with asyncio.timeout(self._coordinator.limits.stall_s):
+                    await response.write(body[start : start + PIECE_BYTES])
+                progress.done_bytes = min(start + PIECE_BYTES, len(body))
+            await response.write_eof()
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._coordinator.status.downloads.pop(client.id, None)
+        return response
+
+    async def vector(self, request: web.Request) -> web.Response:
+        client = self._authenticated(request)
+        played = self._coordinator.current_round
+        place = (_number(request, "round"), _number(request, "attempt"))
+        if played is None or place != played.place:
+            raise web.HTTPConflict(text="that round is not being played")
+        try:
+            await played.accept_vector(client.id, request)
+        except UploadRejected as rejection:
+            raise web.HTTPBadRequest(text=str(rejection)) from rejection
+        except ProtocolError as error:
+            raise web.HTTPConflict(text=str(error)) from error
+        return web.Response()
+
+    async def telemetry(self, request: web.Request) -> web.Response:
+        client = self._authenticated(request)
+        now_s = self._coordinator.tracer.now()
+        try:
+            self._coordinator.intake.accept(client.id, await request.read(), now_s)
+        except ProtocolError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        return web.Response()
+
+    def _authenticated(self, request: web.Request) -> Client:
+        scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+        client = self._coordinator.registry.authenticate(credential)
+        if scheme != "Bearer" or client is None:
+            raise web.HTTPUnauthorized(text="unknown credential")
+        return client
+
+
+def _number(request: web.Request, name: str) -> int:
+    text = request.match_info[name]
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise web.HTTPBadRequest(text=f"{name}: not a number")
+    return int(text)

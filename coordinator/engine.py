@@ -1,0 +1,155 @@
+"""The run: wait for the fleet, play the rounds, keep count of who comes and goes."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from coordinator.admission import Admission
+from coordinator.errors import RoundFailed, RunFailed
+from coordinator.intake import TelemetryIntake
+from coordinator.limits import Limits
+from coordinator.model import GlobalModel
+from coordinator.registry import Client, Registry
+from coordinator.round import Round, RoundResult, SumRule, Surroundings
+from coordinator.status import Status
+from protocol.messages import Failed, Finish, Message, Ready, RoundEnd
+from protocol.telemetry import Tracer
+from strategies.interface import ServerHalf
+
+GOODBYE_S = 5.0
+"""How long dismissed workers may take to leave; those that are gone already cost nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a coordinator is made of; the composition hands it in."""
+
+    model: GlobalModel
+    strategy: ServerHalf
+    rule: SumRule
+    admission: Admission
+    tracer: Tracer
+    intake: TelemetryIntake
+    limits: Limits
+
+
+class Coordinator:
+    def __init__(self, parts: Parts, clients: int, rounds: int) -> None:
+        self.model = parts.model
+        self.admission = parts.admission
+        self.tracer = parts.tracer
+        self.intake = parts.intake
+        self.limits = parts.limits
+        self.registry = Registry(clients)
+        self.status = Status(rounds)
+        self.current_round: Round | None = None
+        self._strategy = parts.strategy
+        self._around = Surroundings(
+            parts.model, parts.rule, parts.limits, self.status, parts.tracer
+        )
+        self._arrivals: dict[int, float] = {}
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Play all rounds. Raises RunFailed when the fleet does not assemble or a round fails."""
+        await self._assemble()
+        for number in range(1, self.status.rounds + 1):
+            await self._play(number)
+        await self.finish("all rounds played")
+
+    async def finish(self, reason: str) -> None:
+        """Dismiss the workers and wait a little for them to hand in their telemetry and go."""
+        for client in self.registry:
+            await client.send(Finish(reason))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                while any(client.present for client in self.registry):
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    async def _assemble(self) -> None:
+        try:
+            async with asyncio.timeout(self.limits.join_s):
+                while self.registry.missing():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError as error:
+            missing = self.registry.missing()
+            raise RunFailed(
+                f"{len(missing)} of {self.registry.size} workers did not join within "
+                f"{self.limits.join_s:g} s: places {_listed(missing)}"
+            ) from error
+
+    async def _play(self, number: int) -> None:
+        participants = self._strategy.participants(
+            number, self.registry.available(), dict(self._arrivals)
+        )
+        self.status.round = number
+        for place, reason in self._strategy.left_out().items():
+            self.tracer.event("client_left_out", number, place, reason=reason)
+        parties = [self.registry[client] for client in participants]
+        self.current_round = Round((number, 1), parties, self._around)
+        try:
+            result = await self.current_round.run()
+        except RoundFailed as failure:
+            self.tracer.event("round_failed", number, reason=str(failure))
+            raise RunFailed(f"round {number}: {failure}") from failure
+        finally:
+            self.current_round = None
+        self._arrivals.update(result.arrivals_s)
+        for client in parties:
+            await client.send(RoundEnd(number))
+        await self._evaluate(result)
+
+    async def _evaluate(self, result: RoundResult) -> None:
+        self.status.enter("evaluate", set())
+        with self.tracer.span("evaluate", result.round):
+            evaluation = await self.model.evaluate()
+        self.status.last_metric = evaluation.metric
+        self.tracer.event(
+            "round_finished",
+            result.round,
+            None,
+            **result.to_notes(),
+            metric=evaluation.metric,
+            loss=evaluation.loss,
+            per_client=list(evaluation.per_client),
+        )
+
+    async def connected(self, client: Client, socket: web.WebSocketResponse, back: bool) -> None:
+        previous, client.socket, client.ready = client.socket, socket, False
+        if previous is not None and not previous.closed:
+            self._lose(client, "it connected anew")
+            await previous.close()
+        if back:
+            self.tracer.event("client_back", self.status.round, client.id)
+        else:
+            self.tracer.event("client_joined", 0, client.id, device=client.device)
+
+    def disconnected(self, client: Client, socket: web.WebSocketResponse, reason: str) -> None:
+        if client.socket is socket:
+            client.socket, client.ready = None, False
+            self._changed.set()
+            self._lose(client, reason)
+
+    def deliver(self, client: Client, message: Message) -> None:
+        match message:
+            case Ready(examples):
+                client.ready, client.examples = True, examples
+                self.status.joined = len(self.registry.available())
+                self._changed.set()
+            case Failed(round_, reason) if self.current_round and round_ == self.status.round:
+                self._lose(client, f"it reported: {reason}")
+            case _ if self.current_round is not None:
+                self.current_round.deliver(client.id, message)
+
+    def _lose(self, client: Client, reason: str) -> None:
+        if self.current_round is not None:
+            self.current_round.lose(client.id, reason)
+
+
+def _listed(places: list[int]) -> str:
+    shown = ", ".join(map(str, places[:10]))
+    return shown + (", …" if len(places) > 10 else "")

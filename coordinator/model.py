@@ -1,0 +1,38 @@
+"""The global model as the coordinator sees it: words in, a better vector out.
+
+What the words mean is known only to whoever implements this: learning enters by injection.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.secagg.ring import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """`metric` as the task names it; `per_client` on each client's own held-out data."""
+
+    metric: float
+    loss: float
+    per_client: tuple[float, ...]
+
+
+class GlobalModel(Protocol):
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """The current parameters, flat."""
+
+    @property
+    def words(self) -> int:
+        """Length of a client's vector in ring elements."""
+
+    def apply(self, total: Words, clients: int) -> float:
+        """Replace the model by the mean that `total`, a modular sum over so many, stands for.
+
+        Returns the fraction of coordinates that clients clipped. Called off the event loop."""
+
+    async def evaluate(self) -> Evaluation: ...

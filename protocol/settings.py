@@ -1,0 +1,58 @@
+"""What the coordinator tells a client about the run when it welcomes it.
+
+Checked on arrival like every other message: a client never trains on settings it does not
+understand. Where its data lies and what hardware it is are the worker's own business.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from protocol.errors import ProtocolError
+from protocol.telemetry import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    task: str
+    partition: str
+    alpha: float
+    """Concentration of the Dirichlet partition; unused by the others."""
+    clients: int
+    """Size of the fleet: how many parts the data is split into, the most a sum is over."""
+    seed: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimiser: str
+    momentum: float
+    strategy: str
+    strategy_settings: Mapping[str, Json]
+    """For `strategies`, which checks them."""
+    clip: float
+    """Largest |change of a weight| that fixed point can carry; larger ones are clipped, counted."""
+    ring_bits: int
+    max_weight: int
+    """Public bound on a client's number of examples, its weight in the mean."""
+
+    def to_mapping(self) -> dict[str, Json]:
+        return asdict(self)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Json]) -> "ClientSettings":
+        """Raises ProtocolError naming the key that is missing, unknown or of the wrong type."""
+        known = {field.name: field.type for field in fields(cls)}
+        for key in [*(set(mapping) - set(known)), *(set(known) - set(mapping))]:
+            raise ProtocolError(f"settings: {key}: {'unknown' if key in mapping else 'missing'}")
+        for key, kind in known.items():
+            _check(key, kind, mapping[key])
+        return cls(**mapping)  # type: ignore[arg-type]
+
+
+def _check(key: str, kind: object, value: Json) -> None:
+    if type(value) is not (kind if isinstance(kind, type) else dict):
+        raise ProtocolError(f"settings: {key}: expected {getattr(kind, '__name__', kind)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ProtocolError(f"settings: {key}: not a finite number")
+    if isinstance(value, int | float) and value < 0:
+        raise ProtocolError(f"settings: {key}: negative")

@@ -1,0 +1,127 @@
+"""The control channel: one WebSocket to the coordinator, typed messages in and out.
+
+Joining proves possession of the identity key, so that a worker whose connection broke comes back
+as the same client and nobody else can.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import TypeVar
+
+import aiohttp
+
+from protocol import codec
+from protocol.errors import ProtocolError
+from protocol.identity import Identity
+from protocol.messages import (
+    VERSION,
+    Challenge,
+    Finish,
+    Hello,
+    Message,
+    Plan,
+    Refused,
+    RoundEnd,
+    Welcome,
+)
+from protocol.sizes import MAX_MESSAGE_BYTES
+
+M = TypeVar("M", bound=Message)
+CONTROL_PATH = "/v1/control"
+
+
+class ChannelLost(Exception):
+    """The coordinator went away, or the connection broke."""
+
+
+class LeftBehind(Exception):
+    """The round went on without this client; `message` is what came instead."""
+
+    def __init__(self, message: Plan | RoundEnd) -> None:
+        super().__init__(f"round {message.round} goes on without this client")
+        self.message = message
+
+
+class JoinRefused(Exception):
+    """The coordinator does not want this worker, and says why."""
+
+
+class RunFinished(Exception):
+    """The coordinator said that the run is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    session: bytes
+    welcome: Welcome
+
+
+class Channel:
+    """Reads in the background, so that pings are answered while the worker trains."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._arrived: asyncio.Queue[Message | Exception] = asyncio.Queue()
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, session: aiohttp.ClientSession, url: str) -> "Channel":
+        try:
+            socket = await session.ws_connect(url + CONTROL_PATH, max_msg_size=MAX_MESSAGE_BYTES)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ChannelLost(f"cannot reach the coordinator at {url}: {_plain(error)}") from error
+        return cls(socket)
+
+    async def join(self, token: str, device: str, identity: Identity, member: int | None) -> Joined:
+        await self.send(Hello(VERSION, token, device, identity.public, member))
+        challenge = await self.expect(Challenge)
+        await self.send(identity.prove(challenge))
+        return Joined(challenge.session, await self.expect(Welcome))
+
+    async def send(self, message: Message) -> None:
+        try:
+            await self._socket.send_bytes(codec.encode(message))
+        except (aiohttp.ClientError, OSError) as error:
+            raise ChannelLost(_plain(error)) from error
+
+    async def receive(self) -> Message:
+        """The next message; raises on anything that ends the conversation."""
+        message = await self._arrived.get()
+        if isinstance(message, Exception):
+            self._arrived.put_nowait(message)  # it stays ended
+            raise message
+        if isinstance(message, Refused):
+            raise JoinRefused(message.reason)
+        if isinstance(message, Finish):
+            raise RunFinished(message.reason)
+        return message
+
+    async def expect(self, kind: type[M]) -> M:
+        """The next message, which must be of `kind`; the next round's plan or this one's end
+        instead of it means that the round goes on without this client."""
+        message = await self.receive()
+        if isinstance(message, kind):
+            return message
+        if isinstance(message, Plan | RoundEnd):
+            raise LeftBehind(message)
+        raise ProtocolError(f"expected {kind.__name__}, got {type(message).__name__}")
+
+    async def close(self) -> None:
+        await self._socket.close()
+        await self._reader
+
+    async def _read(self) -> None:
+        async for frame in self._socket:
+            try:
+                if frame.type is not aiohttp.WSMsgType.BINARY:
+                    raise ProtocolError("the coordinator sent something that is not a message")
+                self._arrived.put_nowait(codec.decode(frame.data))
+            except ProtocolError as error:
+                self._arrived.put_nowait(error)
+                return
+        code = self._socket.close_code
+        self._arrived.put_nowait(ChannelLost(f"the coordinator closed the channel (code {code})"))
+
+
+def _plain(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,133 @@
+"""A joined client: everything about it that stays the same from round to round."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from learning.layout import VectorLayout
+from learning.structure import Keep, Vector, kept_sizes
+from learning.task import Task, TaskSettings
+from learning.tasks import initial_vector, load_task
+from learning.training import TrainingJob, planned, train, work
+from protocol.errors import ProtocolError
+from protocol.secagg.ring import FixedPoint
+from protocol.settings import ClientSettings
+from protocol.telemetry import Tracer
+from strategies import lookup
+from strategies.interface import ClientHalf
+from strategies.rates import FitCurve
+from strategies.settings import StrategySettings
+from worker.machine import Machine
+
+PROBED_RATIOS = (1.0, 0.75, 0.5)
+"""Keep ratios at which one batch is timed: two would do for a line, three average noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What this client computes on and how it measures itself; emulated or real, it cannot tell."""
+
+    trainer: Machine
+    cpu: Machine
+    tracer: Tracer
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    id: int
+    session: bytes
+    settings: ClientSettings
+    task: Task
+    layout: VectorLayout
+    fixed_point: FixedPoint
+    strategy: ClientHalf
+    device: Device
+
+    @property
+    def words(self) -> int:
+        """Length of the masked vector: update, participation counts, clipped share."""
+        return self.task.structure.size + self.layout.length + 1
+
+    @property
+    def examples(self) -> int:
+        return self.task.examples(self.id)
+
+    def job(self, round_: int, vector: Vector, keep: Keep) -> TrainingJob:
+        return _job(self.task.settings, self.settings, (self.id, round_), vector, keep)
+
+
+async def prepare_client(
+    identity: tuple[int, bytes], settings: ClientSettings, data_dir: str | None, device: Device
+) -> Client:
+    """Load the data of client `identity` = (id, session) and calibrate the device on it."""
+    task_settings = TaskSettings(
+        settings.task, data_dir, settings.clients, settings.seed, settings.partition, settings.alpha
+    )
+    task = await device.cpu.run({}, load_task, task_settings)
+    strategy_settings = _strategy_settings(settings)
+    strategy = lookup(settings.strategy)
+    with device.tracer.span("calibrate", 0):
+        curve = await _calibrate(identity[0], settings, task, device)
+    return Client(
+        id=identity[0],
+        session=identity[1],
+        settings=settings,
+        task=task,
+        layout=VectorLayout(task.structure, strategy.counts(strategy_settings)),
+        fixed_point=FixedPoint(
+            settings.clip, settings.ring_bits, settings.max_weight, settings.clients
+        ),
+        strategy=strategy.client(strategy_settings, identity[0], task.structure, curve),
+        device=device,
+    )
+
+
+def _strategy_settings(settings: ClientSettings) -> StrategySettings:
+    values: dict[str, Any] = dict(settings.strategy_settings)
+    try:
+        return StrategySettings(**values)
+    except TypeError as error:
+        raise ProtocolError(f"strategy settings: {error}") from error
+
+
+async def _calibrate(client: int, settings: ClientSettings, task: Task, device: Device) -> FitCurve:
+    """Time one batch at several widths, as a real device would, and scale it to a whole fit."""
+    vector = initial_vector(task.settings)
+    probes: list[tuple[float, float]] = []
+    for ratio in PROBED_RATIOS:
+        sizes = kept_sizes(task.structure, ratio)
+        keep = {group: np.arange(size) for group, size in sizes.items()} if ratio < 1 else {}
+        job = replace(_job(task.settings, settings, (client, 0), vector, keep), max_batches=1)
+        start_s = device.tracer.now()
+        await device.trainer.run(work(job), train, job)
+        probes.append((task.structure.forward_macs(sizes), device.tracer.now() - start_s))
+    whole = _job(task.settings, settings, (client, 0), vector, {})
+    examples = task.examples(client)
+    samples, batches = planned(whole, examples)
+    batch = min(settings.batch_size, examples)
+    of_batch = FitCurve.fitted(probes)
+    return FitCurve(of_batch.fixed_s * batches, of_batch.s_per_mac * samples / batch)
+
+
+def _job(
+    task: TaskSettings,
+    settings: ClientSettings,
+    place: tuple[int, int],
+    vector: Vector,
+    keep: Keep,
+) -> TrainingJob:
+    client, round_ = place
+    return TrainingJob(
+        task=task,
+        client=client,
+        round=round_,
+        vector=vector,
+        keep=keep,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        optimiser=settings.optimiser,
+        momentum=settings.momentum,
+        seed=settings.seed,
+    )

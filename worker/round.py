@@ -1,0 +1,113 @@
+"""One round of one client, top to bottom: open, download, decide, fit, mask, upload, unmask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from learning.structure import Vector
+from learning.training import TrainingResult, train, work
+from protocol.messages import Plan
+from protocol.secagg.packing import pack
+from protocol.secagg.ring import Words
+from protocol.work import Operation
+from strategies.interface import Decision, Outcome, RoundView
+from worker.client import Client
+from worker.party import Party
+from worker.transfer import PIECE_BYTES, Transfers
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    decision: Decision
+    result: TrainingResult
+    seconds: float
+
+
+class ClientRound:
+    def __init__(self, client: Client, plan: Plan, party: Party, transfers: Transfers) -> None:
+        self._client = client
+        self._plan = plan
+        self._party = party
+        self._transfers = transfers
+        self._tracer = client.device.tracer
+
+    async def play(self) -> None:
+        notes = await self._party.open(self._client.strategy.note())
+        model, download_s = await self._download()
+        fit = await self._fit(model, notes)
+        body = await self._mask(fit)
+        upload_s = await self._upload(body)
+        self._client.strategy.observe(
+            Outcome(
+                self._plan.round,
+                fit.decision,
+                fit.result.update,
+                fit.seconds,
+                download_s + upload_s,
+            )
+        )
+        await self._party.unmask()
+
+    async def _download(self) -> tuple[Vector, float]:
+        with self._tracer.span("download", self._plan.round):
+            start_s = self._tracer.now()
+            model = await self._transfers.download_model(
+                self._plan.round, self._client.task.structure.size
+            )
+            return model, self._tracer.now() - start_s
+
+    async def _fit(self, model: Vector, notes: Mapping[int, bytes]) -> Fit:
+        client, round_ = self._client, self._plan.round
+        decision = client.strategy.decide(RoundView(round_, client.id, notes, model))
+        with self._tracer.span("fit", round_) as span:
+            span |= {
+                "keep_ratio": decision.keep_ratio,
+                "straggler": decision.straggler,
+                "target_s": decision.target_s,
+                "predicted_s": decision.predicted_s,
+                "reason": decision.reason,
+            }
+            job = client.job(round_, model, decision.keep)
+            start_s = self._tracer.now()
+            result = await client.device.trainer.run(work(job), train, job)
+            fit_s = self._tracer.now() - start_s
+            span |= {
+                "loss": result.loss,
+                "examples": result.examples,
+                "full_s": fit_s / decision.relative_cost,
+            }
+        return Fit(decision, result, fit_s)
+
+    async def _mask(self, fit: Fit) -> memoryview:
+        """The bytes to upload: quantised, weighted, with counts, masked, packed."""
+        client = self._client
+        quantising = {Operation.QUANTISED_VALUE: float(client.words)}
+        with self._tracer.span("mask", self._plan.round) as span:
+            words, clipped = await client.device.cpu.run(quantising, encode, client, fit)
+            span["clipped_fraction"] = clipped / client.task.structure.size
+            await self._party.mask(words)
+            return await client.device.cpu.run({}, pack, words, client.settings.ring_bits)
+
+    async def _upload(self, view: memoryview) -> float:
+        pieces = (view[i : i + PIECE_BYTES] for i in range(0, len(view), PIECE_BYTES))
+        with self._tracer.span("upload", self._plan.round):
+            start_s = self._tracer.now()
+            await self._transfers.upload(self._plan.round, self._plan.attempt, pieces, len(view))
+            return self._tracer.now() - start_s
+
+
+def encode(client: Client, fit: Fit) -> tuple[Words, int]:
+    """A client's vector in ring elements before masking, and how many coordinates were clipped.
+
+    [update, weighted and quantised] ++ [participation counts] ++ [share of clipped coordinates]:
+    the last tells the mean over clients without telling anybody's own.
+    """
+    fixed_point, weight = client.fixed_point, fit.result.examples
+    size = client.task.structure.size
+    words: Words = np.zeros(client.words, dtype=fixed_point.word)
+    clipped = fixed_point.quantise(fit.result.update, weight, words[:size])
+    share = round(clipped / size * fixed_point.share_parts)
+    counts = client.layout.weights(fit.decision.keep, weight)
+    fixed_point.encode_integers(np.append(counts, share), words[size:])
+    return words, clipped

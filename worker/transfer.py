@@ -1,0 +1,80 @@
+"""Bulk transfers: the model down, the masked vector up, both streamed.
+
+An upload is the vector's words and then their SHA-256 digest, so that a half-arrived or altered
+one is known as such before it touches a sum.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+
+import aiohttp
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.sizes import DIGEST_BYTES
+
+PIECE_BYTES = 256 * 1024
+
+
+class TransferFailed(Exception):
+    """The coordinator refused a transfer or it broke off: this round goes on without us."""
+
+
+class Transfers:
+    """This worker's bulk transfers with the coordinator. `session` goes through its link."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, credential: str) -> None:
+        self._session = session
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {credential}"}
+
+    async def download_model(self, round_: int, length: int) -> NDArray[np.float32]:
+        """The global model of `round_` as `length` little-endian float32."""
+        url = f"{self._url}/v1/model/{round_}"
+        vector = np.empty(length, dtype="<f4")
+        view = memoryview(vector.data).cast("B")
+        filled = 0
+        try:
+            async with self._session.get(url, headers=self._headers) as response:
+                await _accepted(response)
+                if response.content_length != len(view):
+                    raise TransferFailed(f"model: {response.content_length} bytes, not {len(view)}")
+                async for piece in response.content.iter_any():
+                    view[filled : filled + len(piece)] = piece
+                    filled += len(piece)
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransferFailed(f"download broke off: {type(error).__name__}") from error
+        if filled != len(view):
+            raise TransferFailed(f"model: {filled} bytes of {len(view)}")
+        return vector.astype(np.float32, copy=False)
+
+    async def upload(
+        self, round_: int, attempt: int, pieces: Iterable[memoryview], total_bytes: int
+    ) -> None:
+        """Stream the vector's bytes; returns once the coordinator has all of them, checked."""
+        url = f"{self._url}/v1/vector/{round_}/{attempt}"
+        headers = {
+            **self._headers,
+            "Content-Length": str(total_bytes + DIGEST_BYTES),
+            "Content-Type": "application/octet-stream",
+        }
+        try:
+            body = _with_digest(pieces)
+            async with self._session.put(url, data=body, headers=headers) as response:
+                await _accepted(response)
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransferFailed(f"upload broke off: {type(error).__name__}") from error
+
+
+async def _with_digest(pieces: Iterable[memoryview]) -> AsyncIterator[bytes | memoryview]:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+    yield digest.digest()
+
+
+async def _accepted(response: aiohttp.ClientResponse) -> None:
+    if response.status >= 300:
+        reason = (await response.text())[:200]
+        raise TransferFailed(f"the coordinator answered {response.status}: {reason}")

@@ -1,0 +1,132 @@
+"""A worker's life: join, get ready, take part in round after round, come back when cut off."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import aiohttp
+
+from learning.task import TaskError
+from learning.training import TrainingError
+from protocol.errors import LocalError, ProtocolError
+from protocol.identity import Identity
+from protocol.messages import Failed, Message, Plan, Ready
+from protocol.secagg.client import ClientMachine
+from protocol.secagg.terms import Terms
+from protocol.settings import ClientSettings
+from worker.channel import Channel, ChannelLost, Joined, LeftBehind, RunFinished
+from worker.client import Client, Device, prepare_client
+from worker.party import Party, PlainParty, SecureParty
+from worker.pool import PoolError
+from worker.round import ClientRound
+from worker.transfer import TransferFailed, Transfers
+
+RETRIES = 8
+"""Attempts to come back after a lost connection: 0.5 s apart at first, doubling to 8 s."""
+FIRST_RETRY_S, LAST_RETRY_S = 0.5, 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to join and as what."""
+
+    url: str
+    token: str
+    device: str
+    member: int | None = None
+    data_dir: str | None = None
+
+
+class Worker:
+    """`session` goes through this worker's link; it neither knows nor cares what that is."""
+
+    def __init__(
+        self,
+        place: Place,
+        session: aiohttp.ClientSession,
+        device: Device,
+        on_joined: Callable[[str], None],
+    ) -> None:
+        """`on_joined` hears each credential, which telemetry beside the link needs."""
+        self._place = place
+        self._http = session
+        self._device = device
+        self._on_joined = on_joined
+        self._identity = Identity.generate(os.urandom)
+        self._client: Client | None = None
+
+    async def run(self) -> str:
+        """Take part until the coordinator ends the run; returns its reason.
+
+        Raises JoinRefused, or ChannelLost when the coordinator stays away."""
+        retries = 0
+        while True:
+            try:
+                channel = await Channel.open(self._http, self._place.url)
+            except ChannelLost:
+                if self._client is None or retries == RETRIES:
+                    raise
+                await asyncio.sleep(min(FIRST_RETRY_S * 2**retries, LAST_RETRY_S))
+                retries += 1
+                continue
+            retries = 0
+            try:
+                await self._attend(channel)
+            except RunFinished as finish:
+                return str(finish)
+            except ChannelLost:
+                if self._client is None:
+                    raise
+            finally:
+                await channel.close()
+
+    async def _attend(self, channel: Channel) -> None:
+        with self._device.tracer.span("join", 0):
+            joined = await channel.join(
+                self._place.token, self._place.device, self._identity, self._place.member
+            )
+        self._on_joined(joined.welcome.credential)
+        client = await self._prepare(joined)
+        transfers = Transfers(self._http, self._place.url, joined.welcome.credential)
+        await channel.send(Ready(client.examples))
+        message: Message | None = None
+        while True:
+            message = message or await channel.receive()
+            if isinstance(message, Plan):
+                message = await self._take_part(client, message, channel, transfers)
+            else:
+                message = None  # a round's end, or the rest of a round this client has left
+
+    async def _prepare(self, joined: Joined) -> Client:
+        """The client of an earlier welcome goes on, with its evidence; keys follow the session."""
+        place = joined.welcome.client
+        if self._client is None or self._client.id != place:
+            settings = ClientSettings.from_mapping(joined.welcome.settings)
+            self._client = await prepare_client(
+                (place, joined.session), settings, self._place.data_dir, self._device
+            )
+        self._client = replace(self._client, session=joined.session)
+        return self._client
+
+    async def _take_part(
+        self, client: Client, plan: Plan, channel: Channel, transfers: Transfers
+    ) -> Message | None:
+        """Play the round; a message that came instead of what was due is handed back."""
+        try:
+            party = _party(client, plan, channel)
+            await ClientRound(client, plan, party, transfers).play()
+        except LeftBehind as behind:
+            return behind.message
+        except TransferFailed as failure:
+            self._device.tracer.event("transfer_failed", plan.round, reason=str(failure))
+        except (TrainingError, TaskError, PoolError, ProtocolError, LocalError) as error:
+            await channel.send(Failed(plan.round, f"{type(error).__name__}: {error}"[:200]))
+        return None
+
+
+def _party(client: Client, plan: Plan, channel: Channel) -> Party:
+    if plan.aggregation == "plain":
+        return PlainParty(plan, channel, client.device)
+    machine = ClientMachine(client.id, Terms.of_plan(client.session, plan), os.urandom)
+    return SecureParty(plan, channel, client.device, machine)
