@@ -84,6 +84,7 @@ def _describe(
         "fit_excess_s": excess["fit"],
         "network_excess_s": network_excess_s,
         "larger_excess": "compute" if excess["fit"] >= network_excess_s else "network",
+        "phase_excess_s": {**excess},
         "slow_phase": max(_PHASES, key=lambda phase: excess[phase]),
         "keep_ratio": mean([row.keep_ratio for row in after if row.keep_ratio is not None]),
         "declared_rounds": sum(row.straggler_declared is True for row in after),
