@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from learning.structure import Keep, Structure, Vector
 from learning.submodel import SubModel
 
-EPSILON = 1e-8
+EPSILON = 1e-3
+"""Our choice. With a vanishing epsilon a neuron's score is its smallest weight's, by chance: on
+`digits` (FedAvg, rounds 2 to 5) the rank correlation of one round's scores with the next one's was
+0.0 to 0.5 at 1e-8, 0.6 to 0.8 at 1e-4, 0.8 to 0.9 at 1e-3, and little better at 1e-2."""
 
 
 def scores(
