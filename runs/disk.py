@@ -41,6 +41,13 @@ class Disk:
         finally:
             partial.unlink(missing_ok=True)
 
+    def cut_torn_line(self, path: Path) -> None:
+        """Drop what a killed process left of its last line."""
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(path, whole)
+
 
 class FullDisk(Disk):
     """The double: takes `room` bytes, then refuses as a full disk does, within a write."""

@@ -14,17 +14,17 @@ from safetensors.numpy import save
 
 from protocol.telemetry import Event, Json, Span
 from runs import records, sheets
+from runs.analysis import STATUSES, analyse, ending
 from runs.config import config_text
 from runs.disk import Disk
 from runs.errors import RunFolderError
 from runs.ledger import Ledger
+from runs.loading import load_run
 from runs.report import report_html
 from runs.settings import read_settings
 from runs.summary import summarise
 from runs.trace import trace_text
 from runs.writer import Writer, refusal
-
-STATUSES = ("finished", "interrupted", "failed")
 
 
 class RunFolder:
@@ -58,6 +58,21 @@ class RunFolder:
         if writer.errors:
             writer.close()
             raise RunFolderError(writer.errors[0])
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path, disk: Disk | None = None) -> "RunFolder":
+        """Go on recording where a run stopped; its rows are those that its events tell."""
+        loaded = load_run(path)
+        disk = disk or Disk()
+        try:
+            disk.cut_torn_line(path / "events.jsonl")
+        except OSError as error:
+            raise RunFolderError(refusal(path / "events.jsonl", error)) from None
+        folder = cls(path, analyse(loaded.config, loaded.items), Writer(path, disk))
+        folder._write_rows()
+        if folder._writer.errors:
+            raise RunFolderError(folder._writer.errors[0])
         return folder
 
     def record(self, item: Span | Event) -> None:
@@ -97,6 +112,10 @@ class RunFolder:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, is {status!r}")
         if self._closed is not None:
             return self._closed
+        if self._ledger.end is None:
+            notes: dict[str, Json] = {"status": status, "reason": reason}
+            last_s = max((last for _, last in self._ledger.stretches), default=0.0)
+            self.record(Event("run_finished", 0, None, last_s, notes))
         self._ledger.settle()
         self._closed = summarise(self._ledger, self.path.name, status, reason)
         self._writer.close()
@@ -133,3 +152,11 @@ class RunFolder:
             self._writer.replace("trace.json", pieces)
         except RunFolderError as error:
             self._writer.errors.append(str(error))
+
+
+def rebuild(path: Path, disk: Disk | None = None) -> dict[str, Json]:
+    """Write everything that is made from a run's events once more; returns the summary. A run
+    that never said how it ended was interrupted."""
+    folder = RunFolder.reopen(path, disk)
+    status, reason = ending(folder._ledger)
+    return folder.close(status, reason)

@@ -48,6 +48,8 @@ class Ledger:
     """First and last instant of each stretch of the run; a resumed run has several clocks."""
     end: Event | None = None
     _open: dict[int, _OpenRound] = field(default_factory=dict)
+    _latest: int = 0
+    """The last round finished in this stretch; spans of earlier ones come too late."""
 
     def __post_init__(self) -> None:
         self.places.update(self.settings.places)
@@ -58,7 +60,7 @@ class Ledger:
             self._add_span(item)
             return None
         if item.kind == "run_started":
-            self.stretches.append((item.time_s, item.time_s))
+            self._start_stretch(item)
         self._see(item.time_s, item.time_s)
         return self._add_event(item)
 
@@ -83,8 +85,15 @@ class Ledger:
         if span.phase in ("join", "calibrate"):
             longest = max(self.outside_s.get(span.phase, 0.0), span.end_s - span.start_s)
             self.outside_s[span.phase] = longest
-        elif span.round > 0 and (span.round in self._open or span.round not in self.rounds):
+        elif span.round > 0 and span.round >= self._latest:
             self._open.setdefault(span.round, _OpenRound()).spans.append(span)
+
+    def _start_stretch(self, event: Event) -> None:
+        """A resumed run: what its rounds left unfinished is void, and their clock with it."""
+        self.settle()
+        self._open.clear()
+        self._latest, self.end = 0, None
+        self.stretches.append((event.time_s, event.time_s))
 
     def _see(self, start_s: float, end_s: float) -> None:
         if not self.stretches:
@@ -122,6 +131,7 @@ class Ledger:
     def _finish(self, event: Event) -> int:
         opened = self._open.setdefault(event.round, _OpenRound())
         opened.finished = event
+        self._latest = event.round
         self.settle()
         for earlier in [r for r in self._open if r < event.round]:
             del self._open[earlier]

@@ -99,12 +99,15 @@ def read_settings(config: Mapping[str, object]) -> RunSettings:
 
 
 def _places(fleet: Mapping[str, object]) -> dict[int, Place]:
+    """Members stand in the order of the clients they play; a `count` stands for so many alike."""
     places: dict[int, Place] = {}
     for member in items(fleet, "members"):
         if isinstance(member, Mapping):
-            index = whole(member, "index")
-            if index is not None:
-                places[index] = Place(text(member, "device"), text(member, "network"))
+            place = Place(text(member, "device"), text(member, "network"))
+            first = whole(member, "index")
+            first = len(places) if first is None else first
+            for index in range(first, first + (whole(member, "count") or 1)):
+                places[index] = place
     return places
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,10 @@ from safetensors.numpy import load_file
 
 from protocol.telemetry import Event, Span
 from runs import records
-from runs.analysis import analyse
+from runs.analysis import analyse, summarise_run
 from runs.disk import FullDisk
 from runs.errors import RunFolderError
-from runs.folder import RunFolder
+from runs.folder import RunFolder, rebuild
 from runs.loading import load_run
 from runs.summary import summarise
 
@@ -102,25 +103,54 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, config: Conf
     assert "\n" not in str(caught.value)
 
 
-def test_an_interrupted_run_keeps_its_finished_rounds(
-    tmp_path: Path, config: Config, fake_run: Fake
-) -> None:
-    """As a kill leaves it: no close, the last line torn."""
+@pytest.fixture
+def killed(tmp_path: Path, config: Config, fake_run: Fake) -> tuple[Path, Any]:
+    """A folder as a kill in round 3 leaves it, its last line torn; and the run that was."""
     folder = RunFolder.create(tmp_path / "r", config)
     run = fake_run(recorder=folder)
     run.start()
     run.round(1, 0.5)
     run.round(2, 0.7)
     run.span("fit", 3, 0, (run.now_s, run.now_s + 1))
-    summary = json.loads((folder.path / "summary.json").read_text())
-    assert (summary["status"], summary["rounds"]) == ("running", 2)
-    assert len((folder.path / "rounds.csv").read_text().splitlines()) == 3
-    assert len((folder.path / "clients.csv").read_text().splitlines()) == 9
-    events = folder.path / "events.jsonl"
-    events.write_text(events.read_text()[:-20])
-    loaded = load_run(folder.path)
-    assert len(analyse(loaded.config, loaded.items).rounds) == 2
+    copy = shutil.copytree(folder.path, tmp_path / "killed")
     folder.close("interrupted")
+    with (copy / "events.jsonl").open("a") as file:
+        file.write('{"schema":1,"type":"span","ph')
+    return copy, run
+
+
+def test_an_interrupted_run_keeps_its_finished_rounds(killed: tuple[Path, Any]) -> None:
+    path, _ = killed
+    summary = json.loads((path / "summary.json").read_text())
+    assert (summary["status"], summary["rounds"]) == ("running", 2)
+    assert len((path / "rounds.csv").read_text().splitlines()) == 3
+    assert len((path / "clients.csv").read_text().splitlines()) == 9
+    loaded = load_run(path)
+    assert len(analyse(loaded.config, loaded.items).rounds) == 2
+
+
+def test_a_cut_off_run_can_be_rebuilt(killed: tuple[Path, Any]) -> None:
+    path, _ = killed
+    summary = rebuild(path)
+    assert (summary["status"], summary["reason"]) == ("interrupted", "the run was cut off")
+    assert summary["rounds"] == 2
+    assert json.loads((path / "summary.json").read_text()) == summary
+    assert rebuild(path) == summary
+
+
+def test_a_resumed_run_goes_on_in_the_same_folder(killed: tuple[Path, Any]) -> None:
+    """With another clock, beginning with round 2 once more, as from an older checkpoint."""
+    path, run = killed
+    run.recorder, run.now_s = RunFolder.reopen(path), 5.0
+    run.event("run_started")
+    run.round(2, 0.75)
+    run.round(3, 0.8)
+    summary: Any = run.recorder.close("finished")
+    assert (summary["status"], summary["rounds"]) == ("finished", 3)
+    assert [point["metric"] for point in summary["curve"]] == [0.5, 0.75, 0.8]
+    assert [point["round_s"] for point in summary["curve"]] == pytest.approx([8.9, 8.9, 6.1])
+    loaded = load_run(path)
+    assert summarise_run(loaded)[1]["curve"] == summary["curve"]
 
 
 def test_interrupted_and_failed_say_so(tmp_path: Path, config: Config, fake_run: Fake) -> None:
@@ -192,7 +222,7 @@ def test_a_bad_line_is_named_with_file_line_and_rule(
     folder.close("finished")
     with (folder.path / "events.jsonl").open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(RunFolderError, match=rf"events\.jsonl, line 2: .*{rule}"):
+    with pytest.raises(RunFolderError, match=rf"events\.jsonl, line 3: .*{rule}"):
         load_run(folder.path)
 
 
