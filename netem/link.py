@@ -139,10 +139,13 @@ class Link(Generic[C]):
 
     def next_start(self) -> float:
         """When the next load will start; `inf` if no flow is going to be eligible."""
+        if len(self._turns) == 1:  # by far the most frequent case, and this the hottest path
+            return self._turns[0].next_eligible(self._free_s)
         return min((f.next_eligible(self._free_s) for f in self._turns), default=math.inf)
 
     def advance(self, now_s: float) -> list[Transit[C]]:
-        """Commit, one quantum after the other, everything that starts no later than `now_s`."""
+        """Commit, one quantum after the other, everything that starts no later than `now_s`
+        (which is finite)."""
         committed = []
         while (start_s := self.next_start()) <= now_s:
             committed.append(self._commit(start_s))
