@@ -47,12 +47,12 @@ def _read(path: Path, file: BinaryIO, dimensions: int) -> NDArray[np.uint8]:
         raise IdxError(f"{path}: ends inside its header")
     shape = struct.unpack(f">{dimensions}I", header)
     size = prod(shape)
-    # One byte more than announced is asked for, so that neither lack nor surplus goes unseen;
-    # the file's own length bounds what is allocated.
-    body = file.read(size + 1)
+    # Read whatever is there, never what the header announces: a wrong header allocates nothing.
+    body = file.read()
     if len(body) != size:
-        found = "more" if len(body) > size else f"{len(body)}"
-        raise IdxError(f"{path}: header says {size} bytes of shape {list(shape)}, found {found}")
+        raise IdxError(
+            f"{path}: header says {size} bytes of shape {list(shape)}, found {len(body)}"
+        )
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 

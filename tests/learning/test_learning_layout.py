@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from learning.layout import Counts, VectorLayout
+from learning.layout import Counts, Divisor, VectorLayout
 from learning.models import femnist_cnn
 from learning.structure import Axis, Group, Keep, Parameter, Structure, StructureError
 from learning.submodel import SubModel
@@ -113,6 +113,14 @@ def test_dividing_by_all_shrinks_what_only_some_trained() -> None:
     naive = CNN.named(layout.mean(above, below, "all"))["dense1.bias"]
     assert bias.tolist() == [1.0, 1.0, 1.0, 1.0]
     assert naive.tolist() == [1.0, 1.0, 0.75, 0.75]
+
+
+@pytest.mark.parametrize("divisor", ["participation", "all"])
+def test_what_nobody_trained_stays_whatever_was_sent(divisor: Divisor) -> None:
+    layout = VectorLayout(CNN, "neuron")
+    counts = layout.weights({"dense1": np.array([0], np.intp)}, 10)
+    bias = CNN.named(layout.mean(np.full(CNN.size, 20.0), counts, divisor))["dense1.bias"]
+    assert bias.tolist() == [2.0, 0.0, 0.0, 0.0]
 
 
 def test_neuron_counts_are_wrong_for_sets_that_are_not_nested() -> None:
