@@ -28,10 +28,12 @@ def threshold_for(score: Scores, needed: int, growth: float) -> float:
     positive = score[score > 0]
     if enough <= score.min() or not positive.size:
         return float(score.min())
-    threshold = float(positive.min())
-    while threshold < enough:
-        threshold *= growth
-    return threshold
+    start = float(positive.min())
+    if enough <= start or math.isinf(enough):
+        return max(start, enough)
+    # In logarithms: between the least and the largest float lie 70,000 steps of 1 %.
+    steps = math.ceil((math.log(enough) - math.log(start)) / math.log(growth) - 1e-9)
+    return max(enough, math.exp(math.log(start) + steps * math.log(growth)))
 
 
 def drop_order(
@@ -55,6 +57,7 @@ class LocalEvidenceChoice:
         self._settings = settings
         self._history = History()
         self._round: RoundView | None = None
+        self._observed = 0
         self._own: dict[str, Scores] = {}
         self._streaks: dict[str, Streaks] = {
             group: np.zeros(size, dtype=np.intp) for group, size in structure.sizes.items()
@@ -81,9 +84,11 @@ class LocalEvidenceChoice:
         if outcome.update is None or view is None or outcome.round != view.round:
             return
         self._own = _scores(self._structure, (view.model, outcome.update), keep)
+        another = outcome.round != self._observed  # a round's second attempt is no second round
+        self._observed = outcome.round
         for group, streak in self._streaks.items():
             dropped = self._dropped(group, keep)
-            self._streaks[group] = np.where(dropped, streak + 1, 0)
+            self._streaks[group] = np.where(dropped, np.maximum(streak + another, 1), 0)
 
     def _dropped(self, group: str, keep: Keep) -> NDArray[np.bool_]:
         dropped = np.zeros(len(self._streaks[group]), dtype=np.bool_)

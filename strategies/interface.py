@@ -90,7 +90,7 @@ class ClientHalf(Protocol):
         ...
 
     def observe(self, outcome: Outcome) -> None:
-        """Learn from a round. Called at most once for each, before the next one's `note`."""
+        """Learn from a finished upload; of a round's attempts, the last one counts."""
         ...
 
 

@@ -1,0 +1,93 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+import strategies
+from learning.structure import Structure
+from strategies import NOT_BUILT_YET, STRATEGIES, UnknownStrategy, lookup
+from strategies.rates import FitCurve
+from strategies.settings import StrategySettings
+
+ROOM = Path(strategies.__file__).parent
+
+
+def test_the_names_of_the_contract_are_built_or_known() -> None:
+    assert [*STRATEGIES, *NOT_BUILT_YET] == [
+        *("none", "exclude", "random-dropout", "ordered-dropout", "clip", "clip-network"),
+        *("deadline", "fluid", "fedsparsify-global", "fedsparsify-local"),
+    ]
+
+
+@pytest.mark.parametrize("name", list(STRATEGIES))
+def test_a_strategy_describes_itself_in_a_line_and_makes_its_halves(
+    name: str, structure: Structure, curve: FitCurve
+) -> None:
+    strategy = lookup(name)
+    assert strategy.name == name
+    assert 20 < len(strategy.describe) < 100
+    assert "\n" not in strategy.describe
+    assert not strategy.needs_plain
+    settings = StrategySettings()
+    assert strategy.server(settings).participants(1, [3, 1, 2], {}) == [1, 2, 3]
+    assert strategy.server(settings).left_out() == {}
+    assert strategy.client(settings, 1, structure, curve).note() == b""
+
+
+@pytest.mark.parametrize(
+    ("name", "local", "public"),
+    [
+        ("none", "total", "total"),
+        ("exclude", "total", "total"),
+        ("random-dropout", "neuron", "neuron"),
+        ("ordered-dropout", "neuron", "neuron"),
+        ("clip", "pair", "neuron"),
+        ("clip-network", "pair", "neuron"),
+    ],
+)
+def test_counts_follow_from_whether_kept_sets_are_nested(
+    name: str, local: str, public: str
+) -> None:
+    counts = STRATEGIES[name].counts
+    assert counts(StrategySettings(evidence="local")) == local
+    assert counts(StrategySettings(evidence="global")) == public
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("deadline", "not built yet"),
+        ("fluid", "not built yet"),
+        ("fedsparsify-local", "not built yet"),
+        ("clip-network+fedsparsify-global", "not built yet"),
+        ("clip+exclude", "not built yet"),
+        ("Clip", "no strategy of that name"),
+        ("clip+magic", "no strategy of that name"),
+        ("clip+", "no strategy of that name"),
+        ("", "no strategy of that name"),
+    ],
+)
+def test_what_cannot_run_is_refused_in_a_line_that_lists_what_can(name: str, fault: str) -> None:
+    with pytest.raises(UnknownStrategy) as caught:
+        lookup(name)
+    message = str(caught.value)
+    assert message.startswith(f"strategy: {name}: {fault}; choose from none, exclude, ")
+    assert "clip-network" in message
+    assert "\n" not in message
+
+
+ALLOWED = {"collections.abc", "dataclasses", "hashlib", "math", "struct", "typing", "numpy"}
+SEEN = {"protocol.stragglers", "learning.structure", "learning.layout", "learning.invariance"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOM.glob("*.py")), ids=lambda path: path.name)
+def test_no_strategy_can_reach_telemetry_a_clock_or_an_emulator(path: Path) -> None:
+    """What is not imported cannot be read: no telemetry, no time, no files, no randomness."""
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+    ours = {name for name in imported if name.startswith("strategies")}
+    assert imported - ours <= ALLOWED | SEEN | {"numpy.typing"}
