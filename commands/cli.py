@@ -1,6 +1,6 @@
 """The command line: which words there are, and which exit code a command's end becomes.
 
-`run_testbed.py` without a command is `run_testbed.py run`. A command is a module with `describe`,
+`run_testbed.py` without a command is `run_testbed.py run`. A command is a module with `DESCRIBE`,
 `add_arguments` and `run`; heavy imports stay inside `run`, so that `--help` answers at once.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from commands import coordinator, profiles, report, run, unbuilt, worker
+from commands import compare, coordinator, profiles, report, run, unbuilt, worker
 from commands.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -23,6 +23,7 @@ from commands.errors import (
 
 COMMANDS: Mapping[str, ModuleType] = {
     "run": run,
+    "compare": compare,
     "coordinator": coordinator,
     "worker": worker,
     "profiles": profiles,

@@ -11,6 +11,7 @@ from ssl import SSLContext
 
 import aiohttp
 
+from learning.training import train
 from netem.connector import ShapedConnector
 from netem.device import DeviceLinks, LinkPair
 from netem.fidelity import FidelityMeter
@@ -80,6 +81,7 @@ class EmulatedWorker:
             machine(host.pool),
             machine(in_thread),
             Tracer(recorder, host.clock, site.member, self._links.bytes_passed),
+            lambda job: host.pool.rehearse(train, job),
         )
 
     async def run(self, url: str, token: str, ways: Ways) -> str:

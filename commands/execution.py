@@ -21,7 +21,6 @@ from commands.errors import BadInput, Failure
 from commands.live import shown
 from commands.study import Study, config
 from coordinator.errors import RunFailed
-from learning.tasks import load_task
 from netem.timer import timer_for
 from protocol.telemetry import Json, Recorder, Tracer
 from runs.errors import RunFolderError
@@ -111,7 +110,6 @@ async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Li
         host = await stack.enter_async_context(
             hosted(study.settings.time_scale, study.settings.training_processes)
         )
-        await host.pool.everywhere(load_task, study.task.settings)
         token = new_token()
         coordinator = build_coordinator(study, folder, host.clock, host.pool, token)
         url = await stack.enter_async_context(

@@ -1,11 +1,11 @@
-"""Making the report of run folders anew, from what they recorded."""
+"""Making the files of run folders anew from what they recorded, and showing the closing table."""
 
 import argparse
 from pathlib import Path
 
 from commands.errors import BadInput
 
-DESCRIBE = "print the closing table of finished runs and rewrite their reports"
+DESCRIBE = "show the table of run folders and make their reports anew"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,34 +14,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
-    from runs.rewriting import rewrite_report
 
     from runs.errors import RunFolderError
+    from runs.folder import rebuild
     from runs.table import print_closing_table
 
     console = Console()
     for path in arguments.runs:
         try:
-            summary = rewrite_report(path)
+            summary = rebuild(path)
         except RunFolderError as error:
             raise BadInput(str(error)) from error
         print_closing_table(summary, console, path)
-
-
-def _rewrite(path: Path) -> "dict[str, Json]":
-    """The run's summary, and its report.html made anew. Raises RunFolderError."""
-    from runs.analysis import analyse
-    from runs.disk import Disk
-    from runs.loading import load_run
-    from runs.report import report_html
-    from runs.summary import summarise
-    from runs.writer import Writer
-
-    loaded = load_run(path)
-    ledger = analyse(loaded.config, loaded.items)
-    status, reason = loaded.ending
-    summary = summarise(ledger, path.name, status, reason)
-    writer = Writer(path, Disk())
-    writer.replace("report.html", [report_html(summary, ledger)])
-    writer.close()
-    return summary

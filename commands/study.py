@@ -147,8 +147,6 @@ def config(study: Study) -> dict[str, object]:
         "neighbours": study.clients - 1,
         "ring_bits": settings.ring_bits,
         "clip": settings.clip,
-        "step": study.fixed_point.step,
-        "max_weight": study.fixed_point.max_weight,
     }
     return {
         "run": run,

@@ -254,8 +254,11 @@ class Round:
             gathering.answer(client, None)
             if self._machine is not None:
                 self._machine.vector_added(client)
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as packed:
-                await asyncio.to_thread(self._aggregate.add, memoryview(packed))
+            with (
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+                memoryview(mapped) as packed,
+            ):
+                await asyncio.to_thread(self._aggregate.add, packed)
 
     def _refused(self, client: int, reason: str) -> None:
         self._tracer.event("message_refused", self._number, client, reason=reason)

@@ -1,5 +1,6 @@
 """A joined client: everything about it that stays the same from round to round."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,8 @@ class Device:
     trainer: Machine
     cpu: Machine
     tracer: Tracer
+    rehearse: Callable[[TrainingJob], Awaitable[None]]
+    """Makes the host ready for such jobs (data loaded, kernels built) before time counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ async def prepare_client(
     task = await device.cpu.run({}, load_task, task_settings)
     strategy_settings = _strategy_settings(settings)
     strategy = lookup(settings.strategy)
+    rehearsal = _job(task.settings, settings, (identity[0], 0), initial_vector(task.settings), {})
+    await device.rehearse(replace(rehearsal, max_batches=1))
     with device.tracer.span("calibrate", 0):
         curve = await _calibrate(identity[0], settings, task, device)
     return Client(

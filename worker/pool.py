@@ -43,6 +43,7 @@ class TrainingPool:
         self._idle = list(range(processes))
         self._queue: list[tuple[float, int, Callable[[int], None]]] = []
         self._sequence = itertools.count()
+        self._rehearsal: asyncio.Future[list[Any]] | None = None
 
     async def __call__(self, deadline_s: float, function: Callable[..., T], *args: object) -> T:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -58,11 +59,14 @@ class TrainingPool:
         self._dispatch()
         return await done
 
-    async def everywhere(self, function: Callable[..., Any], *args: object) -> None:
-        """Run once in each process: loads what later jobs need before any deadline counts."""
-        jobs = [asyncio.wrap_future(p.submit(function, *args)) for p in self._processes]
+    async def rehearse(self, function: Callable[..., Any], *args: object) -> None:
+        """Run once in each process, the first time this is called: loads what later jobs need
+        before any deadline counts. Whoever else calls waits for that."""
+        if self._rehearsal is None:
+            jobs = [asyncio.wrap_future(p.submit(function, *args)) for p in self._processes]
+            self._rehearsal = asyncio.gather(*jobs)
         try:
-            await asyncio.gather(*jobs)
+            await asyncio.shield(self._rehearsal)
         except BrokenProcessPool as error:
             raise PoolError("a training process died while it was being prepared") from error
 
