@@ -88,6 +88,8 @@ class ServerMachine:
     def delivery_for(self, client: int) -> Delivery:
         """What the neighbours sealed for `client`."""
         self._check_reached(Phase.VECTORS, client, self._sealed)
+        if self.phase is not Phase.VECTORS:
+            raise LocalError(f"deliveries are over in {self._phase_name()}")
         senders = [s for s in self._near(client, self._sealed.keys()) if s != client]
         sealed = {sender: self._sealed[sender][client] for sender in senders}
         return Delivery(self._sum.round, self._sum.attempt, sealed)
