@@ -6,7 +6,7 @@ own last round. Neither sees anybody's update or any telemetry.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from learning.layout import Counts
@@ -15,7 +15,7 @@ from strategies.rates import FitCurve
 from strategies.settings import StrategySettings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RoundView:
     """All that a client decides by. `notes` holds its peers' notes and its own, by client;
     `model` is the vector just downloaded, which nobody changes in place afterwards."""
@@ -26,7 +26,7 @@ class RoundView:
     model: Vector
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Decision:
     """What this client trains this round, and why. An empty `keep` means the full model."""
 
@@ -52,7 +52,7 @@ def full(reason: str) -> Decision:
     return Decision(1.0, FULL_MODEL, False, None, None, reason)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """What the client measured in a round it was planned for.
 
@@ -97,7 +97,7 @@ class ClientHalf(Protocol):
 @dataclass(frozen=True, slots=True)
 class Strategy:
     name: str
-    describe: str = field(repr=False)
+    describe: str
     """One line, for tables."""
     server: Callable[[StrategySettings], ServerHalf]
     client: Callable[[StrategySettings, int, Structure, FitCurve], ClientHalf]

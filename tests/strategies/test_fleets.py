@@ -141,6 +141,34 @@ def test_clip_network_prunes_no_less_than_clip_where_the_network_is_slow(make: M
     assert all(network[client].keep_ratio <= compute[client].keep_ratio for client in (9, 13, 17))
 
 
+def test_rounds_get_shorter_by_no_more_than_pruning_can(make: Make) -> None:
+    """Pruning stragglers cannot beat the slowest of the others: a bound on every result."""
+    slow = {4: Speed(15.0, 2.0), 13: Speed(5.0, 5.0)}
+    fleets = {name: make(name, slow) for name in ("none", "clip", "clip-network")}
+    round_s = {}
+    for name, fleet in fleets.items():
+        decisions = fleet.play(3)[2]
+        round_s[name] = max(fleet.real_total_s(*item) for item in decisions.items())
+    assert round_s["none"] == 17.0
+    assert round_s["none"] > round_s["clip"] == 10.0  # client 13's network is left
+    assert round_s["clip-network"] == pytest.approx(7.19)
+
+
+@pytest.mark.parametrize("name", PRUNING)
+def test_a_little_noise_does_not_change_who_is_clearly_a_straggler(make: Make, name: str) -> None:
+    fleet, steady = make(name, SLOW), dict(make(name, SLOW).speeds)
+    noise = np.random.default_rng(3)
+    for _ in range(10):
+        fleet.speeds = {
+            client: Speed(speed.fit_s * noise.uniform(0.98, 1.02), speed.network_s)
+            for client, speed in steady.items()
+        }
+        decisions = fleet.play_round()
+        if fleet.round > 2:
+            assert stragglers(decisions) == set(SLOW)
+            assert all(0.25 <= decisions[client].keep_ratio <= 1.0 for client in SLOW)
+
+
 @pytest.mark.parametrize("name", PRUNING)
 def test_a_uniform_fleet_never_prunes(make: Make, name: str) -> None:
     for decisions in make(name, {0: Speed(5.5, 2.0)}).play(6):
