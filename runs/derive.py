@@ -41,10 +41,12 @@ def derive(
     spans = [s for s in record.spans if window is None or s.start_s >= window.start_s]
     fates = read_fates(record.finished, spans)
     warmup = record.finished.round <= settings.warmup_rounds
+    by_client: dict[int | None, list[Span]] = {}
+    for span in spans:
+        by_client.setdefault(span.client, []).append(span)
     rows = {}
     for client in fates.participants:
-        mine = [s for s in spans if s.client == client]
-        row = _measured(record.finished.round, client, mine)
+        row = _measured(record.finished.round, client, by_client.get(client, []))
         place = places.get(client, _NOWHERE)
         rows[client] = replace(
             row,

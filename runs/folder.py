@@ -5,7 +5,7 @@ not raised into whoever records.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,9 @@ from runs.settings import read_settings
 from runs.summary import summarise
 from runs.trace import trace_text
 from runs.writer import Writer, refusal
+
+MOST_TRACED = 100_000
+"""Spans and events; about 40 MB of trace.json."""
 
 
 class RunFolder:
@@ -147,8 +150,12 @@ class RunFolder:
         self._writer.replace("clients.csv", [sheets.header(sheets.CLIENT_HEADER), *lines])
 
     def _write_trace(self) -> None:
+        """Of a run too large for a timeline viewer, only the rounds that the report draws."""
+        items: Iterable[Span | Event] = records.read(self.path / "events.jsonl")
+        if self._ledger.items > MOST_TRACED:
+            items = (span for spans in self._ledger.drawn.values() for span in spans)
         try:
-            pieces = trace_text(records.read(self.path / "events.jsonl"), self._ledger.places)
+            pieces = trace_text(items, self._ledger.places)
             self._writer.replace("trace.json", pieces)
         except RunFolderError as error:
             self._writer.errors.append(str(error))

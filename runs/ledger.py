@@ -25,6 +25,7 @@ class _OpenRound:
     spans: list[Span] = field(default_factory=list)
     arrivals: dict[int, float] = field(default_factory=dict)
     finished: Event | None = None
+    settled: bool = False
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Ledger:
     stretches: list[tuple[float, float]] = field(default_factory=list)
     """First and last instant of each stretch of the run; a resumed run has several clocks."""
     end: Event | None = None
+    items: int = 0
     _open: dict[int, _OpenRound] = field(default_factory=dict)
     _latest: int = 0
     """The last round finished in this stretch; spans of earlier ones come too late."""
@@ -56,6 +58,7 @@ class Ledger:
 
     def add(self, item: Span | Event) -> int | None:
         """Take one item; the number of the round that it finished, if it did."""
+        self.items += 1
         if isinstance(item, Span):
             self._add_span(item)
             return None
@@ -67,8 +70,9 @@ class Ledger:
     def settle(self) -> None:
         """Count what arrived late for rounds that were finished already."""
         for opened in self._open.values():
-            if opened.finished is not None:
+            if opened.finished is not None and not opened.settled:
                 self._derive(opened.finished, opened)
+                opened.settled = True
 
     def ordered(self) -> list[RoundRow]:
         """Finished rounds in order, with the time elapsed up to each."""
@@ -86,7 +90,9 @@ class Ledger:
             longest = max(self.outside_s.get(span.phase, 0.0), span.end_s - span.start_s)
             self.outside_s[span.phase] = longest
         elif span.round > 0 and span.round >= self._latest:
-            self._open.setdefault(span.round, _OpenRound()).spans.append(span)
+            opened = self._open.setdefault(span.round, _OpenRound())
+            opened.spans.append(span)
+            opened.settled = False
 
     def _start_stretch(self, event: Event) -> None:
         """A resumed run: what its rounds left unfinished is void, and their clock with it."""

@@ -28,14 +28,17 @@ def gantt(ledger: Ledger, round_: int, stragglers: Sequence[int], span_s: float)
     """One row a client, from the plan's sending; the x axis reaches `span_s`."""
     spans = ledger.drawn[round_]
     window = round_span(spans)
-    clients = sorted(client_durations(spans))[:_MOST_CLIENTS]
+    seen = client_durations(spans)
+    first = sorted(seen, key=lambda client: (client not in stragglers, client))
+    clients = sorted(first[:_MOST_CLIENTS])
     if window is None or not clients:
         return ""
     ticks = nice_ticks(span_s, 8)
     row = ledger.rounds[round_]
     kind = "warm-up, nothing pruned" if row.warmup else "after warm-up"
+    part = f", {len(clients)} of {len(seen)} clients" if len(clients) < len(seen) else ""
     chart = Chart(
-        f"Round {round_} by client and phase ({kind})",
+        f"Round {round_} by client and phase ({kind}{part})",
         ticks,
         [0, 1],
         "seconds since the plan was sent",
