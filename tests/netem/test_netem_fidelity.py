@@ -1,0 +1,154 @@
+"""What the emulator says about its own error."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netem.fidelity import BusyPeriod, FidelityMeter
+from netem.histogram import LogHistogram
+from netem.link import LinkParameters
+from netem.pipe import Piece, Pipe, Signal
+from netem.timer import ManualTimer
+
+
+@given(st.lists(st.floats(1e-6, 1e2), min_size=1, max_size=200), st.floats(0.01, 1))
+def test_quantiles_err_to_the_bad_side_by_at_most_six_per_cent(
+    values: list[float], share: float
+) -> None:
+    histogram = LogHistogram(1e-6)
+    for value in values:
+        histogram.add(value)
+    exact = sorted(values)[max(0, -(-int(share * len(values) * 1e9) // 10**9) - 1)]
+    found = histogram.quantile(share)
+    assert found is not None
+    assert exact * (1 - 1e-9) <= found * 1.06
+    assert found <= max(values)
+    assert histogram.maximum == max(values)
+    assert len(histogram) == len(values)
+
+
+def test_quantiles_of_known_values() -> None:
+    histogram = LogHistogram(1e-6)
+    for milliseconds in range(1, 1001):
+        histogram.add(milliseconds / 1e3)
+    assert histogram.quantile(0.5) == pytest.approx(0.5, rel=0.06)
+    assert histogram.quantile(0.99) == pytest.approx(0.99, rel=0.06)
+    assert histogram.quantile(1.0) == 1.0
+
+
+def test_nothing_counted_is_none() -> None:
+    histogram = LogHistogram(1e-6)
+    assert histogram.quantile(0.5) is None
+    assert histogram.maximum is None
+    verdict = FidelityMeter().verdict()
+    assert verdict.lateness_ms_p50 is None
+    assert verdict.rate_error_p50 is None
+    assert verdict.stable
+
+
+def test_values_beyond_the_ceiling_keep_their_maximum() -> None:
+    histogram = LogHistogram(1.0)
+    histogram.add(1e12)
+    histogram.add(0.0)
+    assert histogram.quantile(1.0) == 1e12
+    assert histogram.quantile(0.5) == 1.0
+
+
+def test_only_alike_histograms_merge() -> None:
+    with pytest.raises(ValueError, match="floors"):
+        LogHistogram(1.0).merge([LogHistogram(2.0)])
+
+
+def test_meters_of_a_fleet_merge() -> None:
+    meters = [FidelityMeter() for _ in range(3)]
+    for index, meter in enumerate(meters):
+        meter.released(index * 1e-3)
+        meter.computed(1.0, index * 0.1)
+    meters[0].busy(100.0, 99.0)
+    verdict = FidelityMeter.merged(meters).verdict()
+    assert verdict.lateness_ms_max == 2.0
+    assert verdict.late_jobs == 2
+    assert verdict.overrun_s == pytest.approx(0.3)
+    assert verdict.rate_error_max == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("lateness_s", "rate", "overrun_s", "reason"),
+    [
+        (0.001, 100.5, 0.0, None),
+        (0.006, 100.0, 0.0, "lateness p99 6 ms > 5 ms"),
+        (0.0, 102.0, 0.0, "median rate error 0.02 > 0.01"),
+        (0.0, 85.0, 0.0, "worst rate error 0.15 > 0.1"),
+        (0.0, 100.0, 0.2, "compute overran by 0.2 s > 0.1 s"),
+    ],
+)
+def test_each_bound_makes_a_run_unstable(
+    lateness_s: float, rate: float, overrun_s: float, reason: str | None
+) -> None:
+    meter = FidelityMeter()
+    meter.released(lateness_s)
+    meter.busy(100.0, rate)
+    meter.computed(10.0, overrun_s)
+    verdict = meter.verdict()
+    assert verdict.stable == (reason is None)
+    assert reason is None or reason in verdict.broken
+
+
+def test_a_busy_period_is_measured_between_its_first_and_last_release() -> None:
+    meter = FidelityMeter()
+    busy = BusyPeriod(1000.0, meter)
+    busy.released(500, 10.0, continues=False)
+    for step in range(1, 11):
+        busy.released(101, 10.0 + step / 10, continues=True)
+    assert meter.verdict().rate_error_max is None, "not over yet"
+    busy.released(100, 20.0, continues=False)
+    assert meter.verdict().rate_error_max == pytest.approx(0.01)
+
+
+def test_short_busy_periods_do_not_count() -> None:
+    meter = FidelityMeter()
+    busy = BusyPeriod(1000.0, meter)
+    busy.released(100, 0.0, continues=False)
+    busy.released(900, 0.2, continues=True)
+    busy.close()
+    busy.close()
+    assert meter.verdict().rate_error_max is None
+
+
+class Feeder:
+    """Keeps a pipe's channel filled, as an application under backpressure does."""
+
+    def __init__(self, pipe: Pipe, total: int) -> None:
+        self.left = total
+        self.channel = pipe.channel(self)
+        self.limit_bytes = pipe.queue_limit_bytes
+        self.sent()
+
+    def sent(self) -> None:
+        if self.channel.queued_bytes <= self.limit_bytes // 2:
+            self.channel.blocked = False
+            while self.left and not self.channel.blocked:
+                size = min(self.left, 16_384)
+                self.left -= size
+                self.channel.send(bytes(size))
+                self.channel.blocked = self.channel.queued_bytes > self.limit_bytes
+
+    def arrived(self, items: list[Piece | Signal]) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("late_s", "low", "high"), [(0, 0, 1e-3), (0.1, 0.1, 0.9)])
+def test_an_emulator_too_late_to_keep_the_link_busy_admits_it(
+    late_s: float, low: float, high: float
+) -> None:
+    """100 ms late on every wake-up, the queue of 64 KiB (44 ms here) runs dry again and again:
+    that must count as a rate error, not as idleness of the application."""
+    timer, meter = ManualTimer(), FidelityMeter()
+    pipe = Pipe(LinkParameters(1.5e6, 0.02), timer, meter)
+    Feeder(pipe, 1_500_000)
+    timer.advance(30.0, late_s)
+    pipe.close()
+    error = meter.verdict().rate_error_max
+    assert error is not None
+    assert low <= error <= high
+    assert pipe.passed.payload == 1_500_000
