@@ -122,7 +122,8 @@ class RunFolder:
         self._ledger.settle()
         self._closed = summarise(self._ledger, self.path.name, status, reason)
         self._writer.close()
-        self._write_rows()
+        if self._ledger.revised or self._writer.errors:
+            self._write_rows()
         self._writer.replace("report.html", [report_html(self._closed, self._ledger)])
         self._write_trace()
         self._write_summary(self._closed, durable=True)

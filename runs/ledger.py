@@ -49,6 +49,8 @@ class Ledger:
     """First and last instant of each stretch of the run; a resumed run has several clocks."""
     end: Event | None = None
     items: int = 0
+    revised: bool = False
+    """Whether rows changed after their round was finished."""
     _open: dict[int, _OpenRound] = field(default_factory=dict)
     _latest: int = 0
     """The last round finished in this stretch; spans of earlier ones come too late."""
@@ -145,6 +147,7 @@ class Ledger:
 
     def _derive(self, finished: Event, opened: _OpenRound) -> None:
         round_, warmup = finished.round, self._is_warmup(finished.round)
+        self.revised |= round_ in self.rounds
         record = RoundRecord(finished, opened.spans, opened.arrivals)
         self.rounds[round_], self.clients[round_] = derive(self.settings, self.places, record)
         for earlier in [r for r in self.drawn if self._is_warmup(r) == warmup and r < round_]:

@@ -1,7 +1,5 @@
 """rounds.csv and clients.csv: the rows as whole lines of text. Knows no file."""
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import fields
 
@@ -42,13 +40,18 @@ def client_line(row: ClientRow) -> str:
 
 
 def _line(cells: Iterable[object]) -> str:
-    """None is an empty cell; times keep nanoseconds."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(_cell(cell) for cell in cells)
-    return buffer.getvalue()
+    """RFC 4180 but for the line's end; None is an empty cell; times keep nanoseconds."""
+    return ",".join(map(_cell, cells)) + "\n"
 
 
-def _cell(cell: object) -> object:
+def _cell(cell: object) -> str:
+    if cell is None:
+        return ""
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    return f"{cell:.9g}" if isinstance(cell, float) else cell
+    if isinstance(cell, float):
+        return f"{cell:.9g}"
+    text = str(cell)
+    if isinstance(cell, str) and any(special in text for special in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text

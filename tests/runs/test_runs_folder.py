@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from protocol.telemetry import Event, Span
-from runs import records
+from runs import records, sheets
 from runs.analysis import analyse, summarise_run
 from runs.disk import FullDisk
 from runs.errors import RunFolderError
@@ -53,6 +53,29 @@ def test_a_whole_run(tmp_path: Path, config: Config, fake_run: Fake) -> None:
     assert len(clients) == 16
     assert (clients[10]["client"], clients[10]["keep_ratio"]) == ("2", "0.6")
     assert clients[15]["fit_s"] == ""
+
+
+def test_rows_are_rewritten_with_what_came_late(
+    tmp_path: Path, config: Config, fake_run: Fake
+) -> None:
+    folder = RunFolder.create(tmp_path / "r", config)
+    run = fake_run(recorder=folder)
+    run.start()
+    run.round(1, 0.5)
+    before = (folder.path / "clients.csv").read_text()
+    run.span("unmask", 1, 0, (run.now_s - 0.6, run.now_s - 0.5))
+    folder.close("finished")
+    after = (folder.path / "clients.csv").read_text()
+    column = before.splitlines()[0].split(",").index("unmask_s")
+    assert before.splitlines()[1].split(",")[column] == ""
+    assert after.splitlines()[1].split(",")[column] == "0.1"
+    assert len(after.splitlines()) == len(before.splitlines()) == 5
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from(',"\n')))
+def test_a_cell_survives_csv(text: str) -> None:
+    line = sheets.header(["a", text, "z"])
+    assert list(csv.reader(io.StringIO(line, newline=""))) == [["a", text, "z"]]
 
 
 def test_what_is_loaded_is_what_was_recorded(
