@@ -6,6 +6,8 @@ index is its position among the participants plus one: never zero, where the sec
 """
 
 from collections.abc import Mapping, Sequence
+from math import prod
+from operator import mul
 
 from protocol.errors import LocalError, ProtocolError
 from protocol.secagg.keys import Randomness
@@ -49,25 +51,28 @@ def _evaluate(coefficients: Sequence[int], constant: int, index: int) -> bytes:
 
 
 def weights_at_zero(indices: Sequence[int]) -> list[int]:
-    """Lagrange weights of these indices: secret = Σ weight · share. Once per set of survivors."""
+    """Lagrange weights of these indices: secret = Σ weight · share. Once per set of survivors.
+
+    Indices are small, so their products are taken as plain integers and reduced once.
+    """
     if not indices or min(indices) < 1 or len(set(indices)) != len(indices):
         raise LocalError("indices of shares must be positive, each once")
-    weights = []
-    for own in indices:
-        numerator = denominator = 1
-        for other in indices:
-            if other != own:
-                numerator = numerator * other % PRIME
-                denominator = denominator * (other - own) % PRIME
-        weights.append(numerator * pow(denominator, -1, PRIME) % PRIME)
-    return weights
+    product = prod(indices)
+    differences = (prod([other - own for other in indices if other != own]) for own in indices)
+    return [
+        product // own * pow(difference, -1, PRIME) % PRIME
+        for own, difference in zip(indices, differences, strict=True)
+    ]
 
 
 def combine(shares: Sequence[bytes], weights: Sequence[int]) -> bytes:
     """The secret behind exactly threshold-many shares, in the order of their weights."""
     if len(shares) != len(weights):
         raise LocalError(f"{len(shares)} shares do not match {len(weights)} weights")
-    total = sum(weight * element(share) for share, weight in zip(shares, weights, strict=True))
+    values = [int.from_bytes(share) for share in shares]
+    if max(values, default=0) >= PRIME:
+        raise ProtocolError("a share is not an element of the field")
+    total: int = sum(map(mul, weights, values))
     return (total % PRIME).to_bytes(SHARE_BYTES)
 
 
