@@ -21,15 +21,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Within these a run is stable (our choice, near the figures the links are built to).
+    """Within these a run is stable; a run's config states its own in `[fidelity]`.
 
     Lateness is of single releases; an overrun is real computation that took longer than the
-    emulated device would have, as a share of the run's time.
+    emulated device would have.
     """
 
-    lateness_p99_ms: float = 10.0
-    rate_error_p50: float = 0.005
-    rate_error_max: float = 0.02
+    lateness_p99_ms: float = 5.0
+    rate_error_p50: float = 0.01
+    rate_error_max: float = 0.1
     overrun_share: float = 0.01
 
 

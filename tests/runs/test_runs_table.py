@@ -54,7 +54,7 @@ def test_an_unstable_run_s_numbers_carry_the_mark(config: Config, fake_run: Fake
     assert "UNSTABLE" in text.splitlines()[0]
     for figure in ("mean 6.00 s", "32.6 % shorter", "0.85 in round 4"):
         assert any(figure in line for line in marked)
-    assert "lateness p99 in ms 50 above 10" in text
+    assert "lateness p99 in ms 50 above 5" in text
 
 
 def test_a_failed_run_says_why(config: Config, fake_run: Fake) -> None:
