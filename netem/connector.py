@@ -40,8 +40,12 @@ class ShapedConnector(aiohttp.TCPConnector):
         factory: Callable[[], ResponseHandler],
         **settings: Any,  # noqa: ANN401
     ) -> tuple[asyncio.Transport, ResponseHandler]:
-        for _ in range(2 if settings.get("ssl") else 1):
-            await self._links.round_trip()
+        try:
+            for _ in range(2 if settings.get("ssl") else 1):
+                await self._links.round_trip()
+        except ConnectionAbortedError as error:
+            key = settings["req"].connection_key
+            raise aiohttp.ClientConnectorError(key, error) from error
         made: tuple[object, Any] = await super()._wrap_create_connection(
             lambda: SocketSide(factory(), self._links), **settings
         )

@@ -22,7 +22,7 @@ class LinkPair:
 
 
 class Abortable(Protocol):
-    """A connection over the links, for as long as it has a socket."""
+    """A connection over the links, or one that is being set up."""
 
     def abort(self) -> None: ...
 
@@ -36,18 +36,26 @@ class DeviceLinks:
         self.up = Pipe(pair.up, timer, self.meter)
         self.down = Pipe(pair.down, timer, self.meter)
         self.connections: set[Abortable] = set()
+        self.closed = False
 
     def bytes_passed(self) -> tuple[int, int]:
         """Bytes up and down so far, framing included: the `meter` of `protocol.telemetry`."""
         return self.up.passed.wire, self.down.passed.wire
 
     async def round_trip(self) -> None:
-        """One bare frame up and one down: what it takes to set up a connection."""
-        await _RoundTrip(self).done()
+        """One bare frame up and one down: what it takes to set up a connection.
+
+        Raises ConnectionAbortedError if the links are closed, before or meanwhile.
+        """
+        trip = _RoundTrip(self)
+        if self.closed:
+            trip.abort()
+        await trip.done()
 
     def close(self) -> None:
         """Abort what is left and deliver nothing more. Close sessions first: session.close()
         waits until what its connections had in flight has arrived."""
+        self.closed = True
         for connection in list(self.connections):
             connection.abort()
         self.up.close()
@@ -56,17 +64,24 @@ class DeviceLinks:
 
 class _RoundTrip:
     def __init__(self, links: DeviceLinks) -> None:
-        self._back = asyncio.get_running_loop().create_future()
-        self._channels: tuple[Channel, Channel] = links.up.channel(self), links.down.channel(self)
+        self._links = links
+        self._back: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._up: Channel = links.up.channel(self)
+        self._down: Channel = links.down.channel(self)
 
     async def done(self) -> None:
-        up, down = self._channels
-        up.send(lambda: down.send(self._arrived_back))
+        self._links.connections.add(self)
+        self._up.send(lambda: self._down.send(self._arrived_back))
         try:
             await self._back
         finally:
-            up.drop()
-            down.drop()
+            self._links.connections.discard(self)
+            self._up.drop()
+            self._down.drop()
+
+    def abort(self) -> None:
+        if not self._back.done():
+            self._back.set_exception(ConnectionAbortedError("the device's links are closed"))
 
     def arrived(self, items: list[Piece | Signal]) -> None:
         for item in items:

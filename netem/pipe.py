@@ -9,14 +9,13 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from netem.fidelity import BusyPeriod, FidelityMeter
 from netem.link import (
     FRAMING_BYTES,
     Link,
     LinkParameters,
-    Load,
     Transit,
     payload_within,
     wire_bytes,
@@ -45,12 +44,13 @@ class Receiver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """What one channel has on the link: some bytes, or one signal."""
 
     channel: "Channel"
     items: list[Piece | Signal]
+    payload_bytes: int
+    wire_bytes: int
 
 
 @dataclass(slots=True)
@@ -120,11 +120,11 @@ class Channel:
             return math.inf
         return max(after_s, self._since_s)
 
-    def take(self, allowance_bytes: float, start_s: float) -> Load[Parcel]:
+    def take(self, allowance_bytes: float, start_s: float) -> Parcel:
         """Bytes up to the allowance or the next signal; a signal travels in a bare frame."""
         items = self._items
         if callable(items[0]):
-            return Load(Parcel(self, [items.popleft()]), 0, FRAMING_BYTES)
+            return Parcel(self, [items.popleft()], 0, FRAMING_BYTES)
         room = payload = payload_within(allowance_bytes)
         pieces: list[Piece | Signal] = []
         while room and items and not callable(item := items[0]):
@@ -138,7 +138,7 @@ class Channel:
                 room = 0
         payload -= room
         self._waiting_bytes -= payload
-        return Load(Parcel(self, pieces), payload, wire_bytes(payload))
+        return Parcel(self, pieces, payload, wire_bytes(payload))
 
     def sent(self, payload_bytes: int) -> None:
         if self._open:
@@ -166,9 +166,11 @@ class Pipe:
         self._link: Link[Parcel] = Link(parameters)
         self._patience_s = min(parameters.delay_s, parameters.quantum_s)
         self._leaving: deque[Transit[Parcel]] = deque()
-        self._travelling: deque[tuple[Transit[Parcel], bool]] = deque()
+        self._travelling: deque[Transit[Parcel]] = deque()
         self._busy = BusyPeriod(parameters.bytes_per_s, meter)
+        self._closed = False
         self._starved = False
+        self._after_starving: Transit[Parcel] | None = None
         self._alarm = timer.alarm(self._wake)
 
     def channel(self, receiver: Receiver) -> Channel:
@@ -179,15 +181,18 @@ class Pipe:
 
     def close(self) -> None:
         """Release nothing more, and end the measurement of a busy period."""
+        self._closed = True
         self._alarm.disarm()
         self._busy.close()
 
     def catch_up(self) -> None:
         """Commit what started by now, before anything changes that it must not know of."""
-        for transit in self._link.advance(self.now()):
-            self._leaving.append(transit)
-            self._travelling.append((transit, transit.continues or self._starved))
-            self._starved = False
+        committed = self._link.advance(self._timer.now())
+        if committed:
+            self._leaving.extend(committed)
+            self._travelling.extend(committed)
+            if self._starved:
+                self._starved, self._after_starving = False, committed[0]
 
     def offered(self, channel: Channel) -> None:
         self._link.join(channel)
@@ -200,7 +205,7 @@ class Pipe:
 
     def _wake(self) -> None:
         self.catch_up()
-        now_s = self.now()
+        now_s = self._timer.now()
         self._release(now_s)
         self._rid(now_s)
         self._arm()
@@ -208,14 +213,17 @@ class Pipe:
     def _release(self, now_s: float) -> None:
         """Hand over what is due; what is due together goes in one piece to each channel."""
         due: dict[Channel, list[Piece | Signal]] = {}
-        while self._travelling and self._travelling[0][0].due_s <= now_s:
-            transit, continues = self._travelling.popleft()
-            load = transit.load
-            self.passed.payload += load.payload_bytes
-            self.passed.wire += load.wire_bytes
-            self._meter.released(now_s - transit.due_s)
-            self._busy.released(load.wire_bytes, now_s, continues)
-            due.setdefault(load.content.channel, []).extend(load.content.items)
+        while self._travelling and self._travelling[0].due_s <= now_s:
+            parcel, _, _, due_s, continues = transit = self._travelling.popleft()
+            self.passed.payload += parcel.payload_bytes
+            self.passed.wire += parcel.wire_bytes
+            self._meter.released(now_s - due_s)
+            continues = continues or transit is self._after_starving
+            self._busy.released(parcel.wire_bytes, now_s, continues)
+            if parcel.channel in due:
+                due[parcel.channel].extend(parcel.items)
+            else:
+                due[parcel.channel] = parcel.items
         for channel, items in due.items():
             channel.arrived(items)
 
@@ -223,16 +231,18 @@ class Pipe:
         """Tell the senders what has left. If the link stood idle while one of them waited to be
         told, that was this wake-up's lateness: the gap counts into the busy period."""
         while self._leaving and self._leaving[0].sent_s <= now_s:
-            load = self._leaving.popleft().load
-            channel = load.content.channel
-            if channel.blocked and self._link.free_s < now_s:
+            parcel = self._leaving.popleft().load
+            if parcel.channel.blocked and self._link.free_s < now_s:
                 self._starved = self._link.next_start() == math.inf
-            channel.sent(load.payload_bytes)
+            parcel.channel.sent(parcel.payload_bytes)
 
     def _arm(self) -> None:
-        when_s = self._link.next_start() + self._patience_s
-        if self._leaving:
-            when_s = min(when_s, self._leaving[0].sent_s + self._patience_s)
-        if self._travelling:
-            when_s = min(when_s, self._travelling[0][0].due_s)
-        self._alarm.arm(when_s)
+        """Once a quantum: the earliest of what is due and what may only wait so long."""
+        when_s = self._link.next_start()
+        if self._leaving and self._leaving[0].sent_s < when_s:
+            when_s = self._leaving[0].sent_s
+        when_s += self._patience_s
+        if self._travelling and self._travelling[0].due_s < when_s:
+            when_s = self._travelling[0].due_s
+        if not self._closed:
+            self._alarm.arm(when_s)

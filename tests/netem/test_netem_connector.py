@@ -336,6 +336,13 @@ async def test_timeouts_hold_while_connecting() -> None:
         assert not server.peers
 
 
+async def test_closed_links_refuse_as_a_network_that_is_gone() -> None:
+    async with serving() as server, device() as links, session(links) as client:
+        links.close()
+        with pytest.raises(aiohttp.ClientConnectorError, match="links are closed"):
+            await client.get(server.url)
+
+
 async def test_sockets_are_small_and_prompt() -> None:
     async with (
         serving() as server,

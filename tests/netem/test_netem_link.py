@@ -1,7 +1,7 @@
 """The laws of the link's arithmetic."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -15,23 +15,30 @@ from netem.link import (
     Link,
     LinkError,
     LinkParameters,
-    Load,
     Transit,
     payload_within,
     wire_bytes,
 )
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A load that knows its sender."""
+
+    content: "Sender"
+    payload_bytes: int
+    wire_bytes: int
+
+
 @dataclass(eq=False)
 class Sender:
     """Sends what it was given as soon as it may."""
 
-    link: Link["Sender"]
+    link: Link[Sent]
     waiting: int = 0
     since_s: float = 0.0
-    transits: list[Transit["Sender"]] = field(default_factory=list)
 
-    def offer(self, payload_bytes: int, now_s: float) -> list[Transit["Sender"]]:
+    def offer(self, payload_bytes: int, now_s: float) -> list[Transit[Sent]]:
         before = self.link.advance(now_s)
         if not self.waiting:
             self.since_s = now_s
@@ -42,10 +49,10 @@ class Sender:
     def next_eligible(self, after_s: float) -> float:
         return max(after_s, self.since_s) if self.waiting else math.inf
 
-    def take(self, allowance_bytes: float, start_s: float) -> Load["Sender"]:
+    def take(self, allowance_bytes: float, start_s: float) -> Sent:
         payload = min(self.waiting, payload_within(allowance_bytes))
         self.waiting -= payload
-        return Load(self, payload, wire_bytes(payload))
+        return Sent(self, payload, wire_bytes(payload))
 
 
 rates = st.floats(1e4, 1e9)
@@ -56,11 +63,9 @@ offers = st.lists(
 )
 
 
-def play(
-    parameters: LinkParameters, plan: list[Offer], polls: list[float]
-) -> list[Transit[Sender]]:
+def play(parameters: LinkParameters, plan: list[Offer], polls: list[float]) -> list[Transit[Sent]]:
     """Offer by the plan (gap, flow, bytes), polling at extra times as well; then run dry."""
-    link: Link[Sender] = Link(parameters)
+    link: Link[Sent] = Link(parameters)
     senders = [Sender(link) for _ in range(4)]
     events: list[tuple[float, int, int]] = [(time_s, -1, 0) for time_s in polls]
     now_s = 0.0
@@ -164,7 +169,7 @@ def test_it_is_idle_only_when_nothing_waits(rate: float, plan: list[Offer]) -> N
 def test_late_polls_change_nothing(rate: float, plan: list[Offer], polls: list[float]) -> None:
     parameters = LinkParameters(rate, 0.02)
 
-    def figures(transits: list[Transit[Sender]]) -> list[tuple[float, float, float, int]]:
+    def figures(transits: list[Transit[Sent]]) -> list[tuple[float, float, float, int]]:
         return [(t.start_s, t.sent_s, t.due_s, t.load.payload_bytes) for t in transits]
 
     assert figures(play(parameters, plan, polls)) == figures(play(parameters, plan, []))
@@ -174,7 +179,7 @@ def test_late_polls_change_nothing(rate: float, plan: list[Offer], polls: list[f
 @settings(deadline=None, max_examples=40)
 def test_busy_flows_share_fairly(count: int, rate: float) -> None:
     """Jain's index over 20 flows stays above 0.99 after some 100 turns each."""
-    link: Link[Sender] = Link(LinkParameters(rate, 0.01))
+    link: Link[Sent] = Link(LinkParameters(rate, 0.01))
     horizon_s = 100 * count * max(0.005, FRAME_BYTES / rate)
     for _ in range(count):
         Sender(link).offer(int(rate * horizon_s) + 1, 0.0)
@@ -189,7 +194,7 @@ def test_busy_flows_share_fairly(count: int, rate: float) -> None:
 
 def test_flows_of_small_and_large_writes_share_fairly() -> None:
     """A flow is not cheated for writing little at a time, as long as it keeps the queue filled."""
-    link: Link[Sender] = Link(LinkParameters(1e6, 0.0))
+    link: Link[Sent] = Link(LinkParameters(1e6, 0.0))
     bulk, chatty = Sender(link), Sender(link)
     bulk.offer(10_000_000, 0.0)
     transits = []
@@ -201,7 +206,7 @@ def test_flows_of_small_and_large_writes_share_fairly() -> None:
 
 def test_a_later_competitor_counts() -> None:
     """Nothing is committed beyond the quantum on the wire."""
-    link: Link[Sender] = Link(LinkParameters(1e6, 0.0))
+    link: Link[Sent] = Link(LinkParameters(1e6, 0.0))
     first, second = Sender(link), Sender(link)
     first.offer(1_000_000, 0.0)
     before = link.advance(0.1)
@@ -212,7 +217,7 @@ def test_a_later_competitor_counts() -> None:
 
 
 def test_a_flow_that_leaves_is_not_served() -> None:
-    link: Link[Sender] = Link(LinkParameters(1e6, 0.0))
+    link: Link[Sent] = Link(LinkParameters(1e6, 0.0))
     flow = Sender(link)
     flow.offer(100_000, 0.0)
     committed = link.advance(0.02)
@@ -225,14 +230,14 @@ def test_a_flow_that_leaves_is_not_served() -> None:
 class Windowed(Sender):
     """A sender of a window of one segment a round trip: a model in the flow's place."""
 
-    def take(self, allowance_bytes: float, start_s: float) -> Load[Sender]:
+    def take(self, allowance_bytes: float, start_s: float) -> Sent:
         load = super().take(FRAME_BYTES, start_s)
         self.since_s = start_s + 0.1
         return load
 
 
 def test_a_sender_model_decides_when_it_is_eligible() -> None:
-    link: Link[Sender] = Link(LinkParameters(1e6, 0.05))
+    link: Link[Sent] = Link(LinkParameters(1e6, 0.05))
     windowed = Windowed(link)
     windowed.offer(5 * SEGMENT_BYTES, 0.0)
     bulk = Sender(link)

@@ -472,6 +472,17 @@ async def test_a_cancelled_round_trip_leaves_nothing() -> None:
     assert rig.links.bytes_passed() == (66, 0), "what is on the wire stays there"
 
 
+async def test_no_connection_is_set_up_over_closed_links() -> None:
+    rig = Rig()
+    under_way = asyncio.create_task(rig.links.round_trip())
+    await asyncio.sleep(0)
+    rig.links.close()
+    with pytest.raises(ConnectionAbortedError, match="links are closed"):
+        await under_way
+    with pytest.raises(ConnectionAbortedError, match="links are closed"):
+        await rig.links.round_trip()
+
+
 async def test_misuse_is_refused_as_asyncio_does() -> None:
     rig = Rig(extra={"peername": ("10.0.0.1", 80)})
     with pytest.raises(TypeError, match="bytes-like"):
