@@ -284,6 +284,8 @@ UNSENDABLE: dict[str, Callable[[], object]] = {
     "wrong type": lambda: m.RoundEnd("1"),  # type: ignore[arg-type]
     "ids descending": lambda: m.Survivors(1, 1, (2, 1)),
     "lone surrogate": lambda: m.Refused("\ud800"),
+    "too many ids": lambda: m.Survivors(1, 1, tuple(range(MAX_CLIENTS + 1))),
+    "too many clients": lambda: m.Notes(1, 1, dict.fromkeys(range(MAX_CLIENTS + 1), b"")),
     "too big": lambda: m.Welcome(1, "", {"a": ["x" * 60_000] * 80}),
 }
 
@@ -292,6 +294,12 @@ UNSENDABLE: dict[str, Callable[[], object]] = {
 def test_our_own_mistakes_are_local_errors(make: Callable[[], m.Message]) -> None:
     with pytest.raises(LocalError):
         encode(make())
+
+
+def test_maps_are_sent_in_one_order() -> None:
+    """Collected in any order, encoded in one."""
+    up, down = m.Notes(1, 1, {1: b"a", 2: b"b"}), m.Notes(1, 1, {2: b"b", 1: b"a"})
+    assert encode(up) == encode(down)
 
 
 def test_secrets_stay_out_of_repr() -> None:

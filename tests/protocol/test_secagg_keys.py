@@ -5,6 +5,7 @@ import hmac
 from collections.abc import Iterator
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -188,6 +189,25 @@ def test_what_was_sealed_for_something_else_does_not_open(
     send, _ = pairings()
     with pytest.raises(ProtocolError):
         unseal(case[1], send, case[2], case[3])
+
+
+@pytest.mark.parametrize(
+    "plaintext",
+    [
+        bytes.fromhex("00000004 0000000a") + bytes(64) + b"\0\0" + bytes(126),
+        bytes.fromhex("00000003 0000000b") + bytes(64) + b"\0\0" + bytes(126),
+        bytes.fromhex("00000003 0000000a") + bytes(64) + b"\0\x7f" + bytes(126),
+        bytes.fromhex("00000003 0000000a") + bytes(64) + b"\0\0" + bytes(125) + b"x",
+    ],
+    ids=["sender", "recipient", "note's length", "padding"],
+)
+def test_a_peer_that_seals_nonsense_is_refused(plaintext: bytes) -> None:
+    send, _ = pairings()
+    associated = b"straggler-testbed/v1/sealed\0" + SUM.encoded()
+    associated += bytes.fromhex("00000003 0000000a")
+    sealed = ChaCha20Poly1305(send).encrypt(bytes(12), plaintext, associated)
+    with pytest.raises(ProtocolError, match="malformed"):
+        unseal(sealed, send, SUM, (3, 10))
 
 
 def test_our_own_mistakes() -> None:

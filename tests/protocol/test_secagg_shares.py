@@ -127,6 +127,9 @@ def test_our_own_mistakes() -> None:
 def test_foreign_shares_outside_the_field_are_refused(share: bytes) -> None:
     with pytest.raises(ProtocolError):
         element(share)
+    if len(share) == 32:
+        with pytest.raises(ProtocolError):
+            combine([share], [1])
 
 
 def test_randomness_outside_the_field_is_drawn_again_but_not_for_ever() -> None:
