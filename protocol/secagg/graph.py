@@ -24,7 +24,8 @@ class Graph(Protocol):
         ...
 
     def holders(self, client: int) -> tuple[int, ...]:
-        """Who holds shares of `client`'s secrets, ascending: a threshold counts these."""
+        """Who holds shares of `client`'s secrets, ascending: a threshold counts these. Symmetric
+        too: they are also those whose secrets `client` holds shares of."""
         ...
 
 

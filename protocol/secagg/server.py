@@ -194,7 +194,7 @@ class ServerMachine:
 
     def _owners_held_by(self, client: int) -> set[int]:
         """Whose secrets `client` holds shares of, among those who shared."""
-        return {o for o in self._sealed if client in self.terms.graph.holders(o)}
+        return {o for o in self.terms.graph.holders(client) if o in self._sealed}
 
     def _check_enough(self, present: Set[int]) -> None:
         """Every secret that may have to be recovered still has enough holders."""

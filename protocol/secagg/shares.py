@@ -6,6 +6,7 @@ index is its position among the participants plus one: never zero, where the sec
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from math import prod
 from operator import mul
 
@@ -58,11 +59,22 @@ def weights_at_zero(indices: Sequence[int]) -> list[int]:
     if not indices or min(indices) < 1 or len(set(indices)) != len(indices):
         raise LocalError("indices of shares must be positive, each once")
     product = prod(indices)
-    differences = (prod([other - own for other in indices if other != own]) for own in indices)
+    differences = [prod([other - own for other in indices if other != own]) for own in indices]
+    inverses = _inverses(differences)
     return [
-        product // own * pow(difference, -1, PRIME) % PRIME
-        for own, difference in zip(indices, differences, strict=True)
+        product // own * inverse % PRIME for own, inverse in zip(indices, inverses, strict=True)
     ]
+
+
+def _inverses(values: Sequence[int]) -> list[int]:
+    """All inverses for the price of one (Montgomery's trick): 1/a = b · 1/(ab)."""
+    running = list(accumulate(values, lambda left, right: left * right % PRIME, initial=1))
+    inverse = pow(running[-1], -1, PRIME)
+    found = []
+    for value, before in zip(reversed(values), reversed(running[:-1]), strict=True):
+        found.append(inverse * before % PRIME)
+        inverse = inverse * value % PRIME
+    return found[::-1]
 
 
 def combine(shares: Sequence[bytes], weights: Sequence[int]) -> bytes:

@@ -8,6 +8,7 @@ from protocol.messages import Plan
 from protocol.secagg.graph import CompleteGraph, Graph
 from protocol.secagg.keys import Sum
 from protocol.secagg.masks import Keystream
+from protocol.secagg.regular_graph import RegularGraph
 from protocol.secagg.threshold import check_threshold
 
 
@@ -35,14 +36,20 @@ class Terms:
     @classmethod
     def of_plan(cls, session: bytes, plan: Plan) -> "Terms":
         """The terms that a coordinator's plan sets. ProtocolError if they are unsafe."""
-        if plan.aggregation != "secagg":
-            raise ProtocolError(f"a plan of {plan.aggregation} aggregation sets no secure sum")
         try:
             sum_ = Sum(session, plan.round, plan.attempt)
-            return cls.complete(sum_, plan.clients, plan.threshold)
+            return cls(sum_, _graph(plan, sum_), plan.threshold)
         except LocalError as error:
             raise ProtocolError(f"plan: {error}") from None
 
     def position(self, client: int) -> int:
         """The index of `client`'s shares: its place among all participants, from 1."""
         return self._positions[client]
+
+
+def _graph(plan: Plan, sum_: Sum) -> Graph:
+    if plan.aggregation == "secagg":
+        return CompleteGraph(plan.clients)
+    if plan.aggregation == "secagg+":
+        return RegularGraph.drawn(plan.clients, plan.neighbours, plan.graph_seed, sum_)
+    raise LocalError(f"{plan.aggregation} aggregation sets no secure sum")

@@ -187,7 +187,7 @@ def test_costs_are_those_of_the_work_done() -> None:
 @pytest.mark.parametrize(
     ("plan", "rule"),
     [
-        (Plan(1, 1, (1, 2, 3), "plain", 0), "plain aggregation"),
+        (Plan(1, 1, (1, 2, 3), "plain", 0), "plain aggregation sets no secure sum"),
         (Plan(1, 1, (1, 2, 3), "secagg", 1), "below 2"),
         (Plan(1, 1, (1, 2, 3), "secagg", 4), "more than the 3 participants"),
         (Plan(1, 1, (1,), "secagg", 2), "at least two"),
