@@ -20,9 +20,11 @@ from rich.table import Table
 
 from protocol.codec import encode
 from protocol.secagg.aggregate import Aggregate
+from protocol.secagg.graph import CompleteGraph
 from protocol.secagg.keys import Sum
 from protocol.secagg.masks import Keystream, Mask, Masks, apply_to_all, faster_keystream
 from protocol.secagg.packing import pack, packed_size, unpack
+from protocol.secagg.regular_graph import RegularGraph, choose_degree
 from protocol.secagg.rehearsal import Rehearsal
 from protocol.secagg.ring import RING_BITS, FixedPoint, Words
 from protocol.secagg.shares import Recovery, split
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = (100_000, 1_000_000) if quick else (100_000, 1_000_000, 4_000_000)
     for lost in (0.0, 0.1):
         phases(fleets, sizes, lost)
+    large_fleets((100, 200) if quick else (100, 1000), lost=0.05)
 
 
 def masks(repeat: int) -> None:
@@ -117,34 +120,43 @@ class Costs:
     server: tuple[float, float, float, float]
     control_bytes_up: int
 
+    def row(self, size: int) -> list[str]:
+        milliseconds = [f"{seconds * 1e3:.1f}" for seconds in (*self.client, *self.server)]
+        kilobytes = (self.control_bytes_up / 1e3, packed_size(size, 32) / 1e3)
+        return [*milliseconds, *(f"{value:,.1f}" for value in kilobytes)]
+
 
 def phases(fleets: Iterable[int], sizes: Iterable[int], lost: float) -> None:
-    table = _table(
-        f"A round: 32-bit ring, complete graph, t = ⌊2n/3⌋ + 1, {lost:.0%} lost before upload (ms)",
-        *("n", "parameters", "client: keys", "agree, share", "open", "mask"),
-        *("server: forward", "add n vectors", "recover", "remove masks"),
-        *("kB up: control", "vector"),
-    )
+    """The complete graph, with the default threshold of two thirds."""
+    table = _phase_table(f"A round, complete graph, {lost:.0%} lost before upload (ms)")
     for clients in fleets:
+        graph, threshold = CompleteGraph(range(clients)), default_threshold(clients)
         for size in sizes:
-            costs = one_round(clients, size, int(lost * clients))
-            milliseconds = (f"{seconds * 1e3:.1f}" for seconds in (*costs.client, *costs.server))
-            kilobytes = (costs.control_bytes_up / 1e3, packed_size(size, 32) / 1e3)
-            sizes_up = (f"{value:,.1f}" for value in kilobytes)
-            table.add_row(str(clients), f"{size / 1e6:g} M", *milliseconds, *sizes_up)
+            costs = one_round(Terms(SUM, graph, threshold), size, int(lost * clients))
+            table.add_row(f"{clients}, {threshold}", f"{size / 1e6:g} M", *costs.row(size))
     CONSOLE.print(table)
 
 
-def one_round(clients: int, size: int, lost: int) -> Costs:
+def large_fleets(fleets: Iterable[int], lost: float) -> None:
+    """SecAgg+ for 10 % corrupt and 10 % lost; `lost` really are. Vectors of 0.1 M."""
+    table = _phase_table(f"A round, secagg+, {lost:.0%} lost before upload (ms)")
+    for clients in fleets:
+        degree, threshold = choose_degree(clients, 0.1, 0.1)
+        graph = RegularGraph.drawn(range(clients), degree, bytes(32), SUM)
+        costs = one_round(Terms(SUM, graph, threshold), 100_000, int(lost * clients))
+        table.add_row(f"{clients}, {threshold} of {degree}", "0.1 M", *costs.row(100_000))
+    CONSOLE.print(table)
+
+
+def one_round(terms: Terms, size: int, lost: int) -> Costs:
     """All control messages are really made; the big vector is one client's, added n times."""
-    ids = tuple(range(clients))
-    terms = Terms.complete(SUM, ids, default_threshold(clients))
+    ids = terms.graph.clients
     fleet = Rehearsal(terms, lambda client: os.urandom)
     machines, server = fleet.clients, fleet.server
     forward_s, client_s, control = 0.0, [0.0] * 3, 0
     for client in ids:
         keys, taken_s = timed(machines[client].advertise)
-        client_s[0] += taken_s / clients
+        client_s[0] += taken_s / len(ids)
         forward_s += timed(server.receive_keys, client, keys)[1]
         control = len(encode(keys))
     server.close_keys()
@@ -152,14 +164,14 @@ def one_round(clients: int, size: int, lost: int) -> Costs:
         roster, forwarding_s = timed(server.roster_for, client)
         _, meeting_s = timed(machines[client].receive_roster, roster)
         shares, sharing_s = timed(machines[client].share, b"a note")
-        client_s[1] += (meeting_s + sharing_s) / clients
+        client_s[1] += (meeting_s + sharing_s) / len(ids)
         forward_s += forwarding_s + timed(server.receive_shares, client, shares)[1]
     control += len(encode(shares))
     server.close_shares()
     for client in ids:
         delivery, forwarding_s = timed(server.delivery_for, client)
         _, taken_s = timed(machines[client].receive_delivery, delivery)
-        client_s[2] += taken_s / clients
+        client_s[2] += taken_s / len(ids)
         forward_s += forwarding_s
     words = np.zeros(size, "<u4")
     mask_s = timed(machines[ids[-1]].mask, words, 0)[1]
@@ -215,6 +227,15 @@ def timed(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[
 
 def best(repeat: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> float:
     return min(timed(function, *args, **kwargs)[1] for _ in range(repeat))
+
+
+def _phase_table(title: str) -> Table:
+    return _table(
+        f"{title}, 32-bit ring",
+        *("n, t", "parameters", "client: keys", "agree, share", "open", "mask"),
+        *("server: forward", "add n vectors", "recover", "remove masks"),
+        *("kB up: control", "vector"),
+    )
 
 
 def _table(title: str, *columns: str) -> Table:
