@@ -1,10 +1,10 @@
 """How exact are the emulated links? Measures them on this machine and prints tables.
 
-    python benchmarks/links.py [--quick] [--only rates|fleet|delay|fair]...
+    python -m benchmarks.links [--quick] [--only rates|fleet|delay|fair]...
 
 A plain server (asyncio streams, aiohttp) runs in a process of its own; the shaped clients run
-here, as workers do. Transfers are timed at the receiving side: the rate is that of the wire bytes
-between the first arrival and the last; bytes of the first arrival do not count.
+here, as workers do. Transfers are timed at the receiving side. Each table ends with how busy the
+machine was meanwhile: figures from one that is shared or whose cores are stolen say little.
 """
 
 import argparse
@@ -12,22 +12,26 @@ import asyncio
 import json
 import multiprocessing
 import os
-import socket
-import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
-from itertools import accumulate
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
-from aiohttp import web
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from benchmarks.links_server import (
+    CHUNK,
+    PING_BYTES,
+    Arrivals,
+    hog,
+    processes,
+    receive,
+    serve_forever,
+)
+from netem.calibration import measure_added_latency
 from netem.connector import ShapedConnector, connect
 from netem.device import DeviceLinks, LinkPair
 from netem.fidelity import FidelityMeter, Verdict
@@ -35,124 +39,6 @@ from netem.link import FRAME_BYTES, SEGMENT_BYTES, LinkParameters, wire_bytes
 from netem.timer import Timer, timer_for
 
 BYTES_PER_MBIT = 1e6 / 8
-CHUNK = bytes(65536)
-PING_BYTES = 100
-
-
-@dataclass
-class Arrivals:
-    """When bytes came in, at the receiver (the monotonic clock is one for all processes)."""
-
-    times_s: list[float] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-
-    def add(self, size: int) -> None:
-        self.times_s.append(time.monotonic())
-        self.sizes.append(size)
-
-    def rate(self) -> float:
-        """Wire bytes a second; the sender's queue is never empty, so segments are full."""
-        wire = sum(self.sizes[1:]) * FRAME_BYTES / SEGMENT_BYTES
-        return wire / (self.times_s[-1] - self.times_s[0])
-
-    def windows(self, window_s: float = 0.1) -> list[float]:
-        """The rate in every window, the curve taken as linear between two arrivals."""
-        edges = np.arange(self.times_s[0], self.times_s[-1], window_s)
-        curve = np.interp(edges, self.times_s, list(accumulate(self.sizes)))
-        return list(np.diff(curve) * FRAME_BYTES / SEGMENT_BYTES / window_s)
-
-    def until(self, at_s: float) -> int:
-        pairs = zip(self.times_s, self.sizes, strict=True)
-        return sum(size for t, size in pairs if t <= at_s)
-
-
-# The plain server.
-
-
-async def serve_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """`U n`: take n bytes, say when they came. `D n`: send n bytes. `E`: echo with the time."""
-    with suppress(ConnectionError, asyncio.IncompleteReadError):
-        while line := await reader.readline():
-            order, count = line.split()
-            if order == b"U":
-                arrivals = await receive(reader, int(count))
-                writer.write(json.dumps([arrivals.times_s, arrivals.sizes]).encode() + b"\n")
-            elif order == b"D":
-                for start in range(0, int(count), len(CHUNK)):
-                    writer.write(CHUNK[: int(count) - start])
-                    await writer.drain()
-            else:
-                await reader.readexactly(PING_BYTES - len(line))
-                writer.write(f"{time.monotonic():.9f}\n".encode().rjust(PING_BYTES))
-    writer.close()
-
-
-async def receive(reader: asyncio.StreamReader, count: int) -> Arrivals:
-    arrivals = Arrivals()
-    while count > 0:
-        data = await reader.read(min(count, 1 << 20))
-        if not data:
-            raise ConnectionError("the stream ended early")
-        arrivals.add(len(data))
-        count -= len(data)
-    return arrivals
-
-
-async def put(request: web.Request) -> web.Response:
-    arrivals = Arrivals()
-    async for data in request.content.iter_any():
-        arrivals.add(len(data))
-    return web.json_response([arrivals.times_s, arrivals.sizes])
-
-
-async def get(request: web.Request) -> web.StreamResponse:
-    count = int(request.query["bytes"])
-    response = web.StreamResponse(headers={"Content-Length": str(count)})
-    await response.prepare(request)
-    for start in range(0, count, len(CHUNK)):
-        await response.write(CHUNK[: count - start])
-    return response
-
-
-async def serve(ports: Any) -> None:  # noqa: ANN401
-    streams = await asyncio.start_server(serve_stream, "127.0.0.1", 0)
-    app = web.Application()
-    app.add_routes([web.put("/", put), web.get("/", get)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    sock = socket.create_server(("127.0.0.1", 0))
-    await web.SockSite(runner, sock).start()
-    ports.send((streams.sockets[0].getsockname()[1], sock.getsockname()[1]))
-    await asyncio.Event().wait()
-
-
-def serve_forever(ports: Any) -> None:  # noqa: ANN401
-    with suppress(KeyboardInterrupt):
-        asyncio.run(serve(ports))
-
-
-def hog() -> None:
-    """Burn a core as training does, at SCHED_IDLE."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    while True:
-        pass
-
-
-@contextmanager
-def processes(target: Any, count: int, *args: object) -> Iterator[None]:  # noqa: ANN401
-    context = multiprocessing.get_context("spawn")
-    started = [context.Process(target=target, args=args, daemon=True) for _ in range(count)]
-    for process in started:
-        process.start()
-    try:
-        yield
-    finally:
-        for process in started:
-            process.terminate()
-            process.join()
-
-
-# The shaped clients.
 
 
 @dataclass(frozen=True)
@@ -292,30 +178,54 @@ async def fleet_of(bench: Bench, name: str, devices: int = 20, mbit_s: float = 1
 
 
 async def delay(bench: Bench, quick: bool) -> None:
-    print("\nIdle link, 100 byte messages: error in ms, p50/p99, up / down / round trip")
-    for rtt_ms in (50,) if quick else (5, 50, 200):
-        links = bench.links(20, rtt_ms)
-        cost_s = rtt_ms / 2000 + wire_bytes(PING_BYTES) / (20 * BYTES_PER_MBIT)
-        up, down = [], []
+    """Added latency: what is beyond the asked delay and beyond the same exchange over a plain
+    loopback connection, whose median is shown first."""
+    count = 50 if quick else 150
+    plain = await asyncio.open_connection("127.0.0.1", bench.stream_port)
+    base = np.array(await pings(*plain, count))
+    plain[1].close()
+    await plain[1].wait_closed()
+    shown = " / ".join(f"{p50:.3f}" for p50 in np.median(base, axis=0) * 1e3)
+    print(f"\nIdle link, {PING_BYTES} byte messages, up / down / round trip; plain: {shown} ms")
+    added = await measure_added_latency(bench.timer)
+    print(f"calibration takes off {added.up_s * 1e3:.3f} ms up, {added.down_s * 1e3:.3f} ms down")
+    print("added latency in ms, p50/p99")
+    grid = (50,) if quick else (5, 50, 200)
+    for rtt_ms, calibrated in [(rtt, c) for rtt in grid for c in (False, True)]:
+        one = LinkParameters(20 * BYTES_PER_MBIT, rtt_ms / 2000)
+        pair = added.taken_off(LinkPair(one, one)) if calibrated else LinkPair(one, one)
+        links = DeviceLinks(pair, bench.timer)
+        one_way_s = rtt_ms / 2000 + wire_bytes(PING_BYTES) / (20 * BYTES_PER_MBIT)
+        asked_s = one_way_s * np.array([1, 1, 2]) + np.median(base, axis=0)
         async with stream(bench, links) as (reader, writer):
-            for _ in range(30 if rtt_ms == 200 else 100):
-                start_s = time.monotonic()
-                writer.write(b"E 0\n".ljust(PING_BYTES))
-                answer = await reader.readexactly(PING_BYTES)
-                there_s, end_s = float(answer), time.monotonic()
-                up.append(there_s - start_s - cost_s)
-                down.append(end_s - there_s - cost_s)
+            measured = np.array(await pings(reader, writer, count if rtt_ms < 200 else 50))
         links.close()
-        both = [a + b for a, b in zip(up, down, strict=True)]
-        figures = [np.percentile(np.array(x) * 1e3, [50, 99]) for x in (up, down, both)]
-        print(f"{rtt_ms:4d} ms  " + "   ".join(f"{p50:.3f} / {p99:.3f}" for p50, p99 in figures))
+        p50, p99 = np.percentile((measured - asked_s) * 1e3, [50, 99], axis=0)
+        figures = (f"{a:.3f} / {b:.3f}" for a, b in zip(p50, p99, strict=True))
+        kind = "calibrated" if calibrated else "as it is"
+        print(f"{rtt_ms:4d} ms {kind}  " + "   ".join(figures))
+
+
+async def pings(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: int
+) -> list[tuple[float, float, float]]:
+    """Seconds up, down and both of each exchange."""
+    result = []
+    for _ in range(count):
+        await asyncio.sleep(0.02)  # as idle before each, whatever the delay
+        start_s = time.monotonic()
+        writer.write(b"E 0\n".ljust(PING_BYTES))
+        there_s = float(await reader.readexactly(PING_BYTES))
+        end_s = time.monotonic()
+        result.append((there_s - start_s, end_s - there_s, end_s - start_s))
+    return result
 
 
 async def fair(bench: Bench, quick: bool) -> None:
     print("\n20 flows on one link of 100 Mbit/s, 50 ms: Jain's index, error of the sum in %")
     for name in ("raw up", "raw down"):
         links = bench.links(100, 50)
-        count = int(100 * BYTES_PER_MBIT * bench.seconds / 20)
+        count = int(100 * BYTES_PER_MBIT * 2 * bench.seconds / 20)
         flows = await asyncio.gather(*(TRANSFERS[name](bench, links, count) for _ in range(20)))
         links.close()
         start_s = max(flow.times_s[0] for flow in flows)
@@ -327,16 +237,26 @@ async def fair(bench: Bench, quick: bool) -> None:
         print(f"{name:9s} {jain:.5f}  {error * 100:+.3f} %  {lateness(links.meter.verdict())}")
 
 
+def processor_time() -> Any:  # noqa: ANN401
+    """Ticks of all cores so far: busy, stolen by the hypervisor, in all (proc(5), stat)."""
+    ticks = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    user, nice, system, idle, iowait, interrupts, soft, stolen = ticks
+    return np.array([user + nice + system + interrupts + soft, stolen, sum(ticks)])
+
+
 BENCHES = {"rates": rates, "fleet": fleet, "delay": delay, "fair": fair}
 
 
 async def measure(options: argparse.Namespace, ports: tuple[int, int]) -> None:
     timer = timer_for(asyncio.get_running_loop())
-    bench = Bench(timer, *ports, seconds=1.0 if options.quick else 3.0)
+    bench = Bench(timer, *ports, seconds=1.0 if options.quick else 2.0)
     load = ", ".join(f"{x:.2f}" for x in os.getloadavg())
     print(f"{os.cpu_count()} cores, load {load}; {type(timer).__name__}; {bench.seconds:g} s each")
     for name in options.only or BENCHES:
+        before = processor_time()
         await BENCHES[name](bench, options.quick)
+        busy, stolen, everything = processor_time() - before
+        print(f"(cores busy {busy / everything:.0%}, stolen {stolen / everything:.1%})")
     timer.close()
 
 
