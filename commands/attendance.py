@@ -8,7 +8,7 @@ from dataclasses import replace
 import aiohttp
 
 from commands.emulation import EmulatedWorker, Host, Site, Ways
-from commands.execution import Invitation, hosted
+from commands.execution import Invitation, hosted, stop_on_sigterm
 from worker.reporting import RemoteRecorder
 
 
@@ -19,6 +19,7 @@ async def attend(
 
     Raises what the first worker to give up raises, once all have gone.
     """
+    stop_on_sigterm()
     async with hosted(*means) as host:
         endings = await asyncio.gather(
             *(_play(site, invitation, ways, host) for site in sites), return_exceptions=True

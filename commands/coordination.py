@@ -66,10 +66,10 @@ async def served(
     coordinator: Coordinator, address: tuple[str, int], ssl: SSLContext | None = None
 ) -> AsyncIterator[str]:
     """Serve while the context lasts; yields the URL. Port 0 takes a free one. OSError if taken."""
-    runner = web.AppRunner(build_app(coordinator), access_log=None)
+    runner = web.AppRunner(build_app(coordinator), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, *address, ssl_context=ssl, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, *address, ssl_context=ssl)
         await site.start()
         port = runner.addresses[0][1]
         yield f"{'https' if ssl else 'http'}://{address[0]}:{port}"

@@ -105,7 +105,7 @@ def _hosted(study: Study) -> AbstractAsyncContextManager[Host]:
 
 
 async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Listening) -> None:
-    _stop_on_sigterm()
+    stop_on_sigterm()
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(
             hosted(study.settings.time_scale, study.settings.training_processes)
@@ -151,7 +151,7 @@ async def together(run: Coroutine[Any, Any, None], workers: Awaitable[None]) -> 
         await asyncio.gather(playing, attending, return_exceptions=True)
 
 
-def _stop_on_sigterm() -> None:
+def stop_on_sigterm() -> None:
     """A terminated run is an interrupted one: its folder is finished, its processes are ended."""
     task = asyncio.current_task()
     if task is not None:

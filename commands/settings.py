@@ -98,11 +98,12 @@ def resolve(experiment: str | None, options: Mapping[str, Any], sets: Iterable[s
         path = _experiment_path(experiment)
         settings = _changed(settings, read_experiment(path), str(path))
     given = {key: value for key, value in options.items() if value is not None}
-    settings = _changed(settings, given, "command line")
+    settings = _changed(settings, given, "")
     return _changed(settings, dict(_parse(item) for item in sets), "--set")
 
 
 def _changed(settings: RunSettings, values: Mapping[str, Any], where: str) -> RunSettings:
+    """`where` is empty for options, which are named by their key."""
     checked: dict[str, Any] = {k: _check(where, k, value) for k, value in values.items()}
     return replace(settings, **checked)
 
@@ -126,24 +127,30 @@ def _check(where: str, key: str, value: object) -> object:
     if float in kinds and type(value) is int:
         value = float(value)
     if type(value) not in kinds:
-        raise BadInput(f"{where}: {key}: must be {_described(kinds)}, got {value!r}")
+        raise BadInput(f"{_at(where, key)}: must be {_described(kinds)}, got {value!r}")
+    at = _at(where, key)
     if key in _CHOICES and value not in _CHOICES[key]:
-        raise BadInput(f"{where}: {key}: must be one of {', '.join(_CHOICES[key])}, got {value!r}")
+        raise BadInput(f"{at}: must be one of {', '.join(_CHOICES[key])}, got {value!r}")
     if value in _NOT_BUILT.get(key, ()):
-        raise not_built_yet(f"{where}: {key}={value}")
+        raise not_built_yet(f"{at}={value}")
     may_be_zero = key in _MAY_BE_ZERO
     if isinstance(value, float) and not (
         math.isfinite(value) and (value > 0 or (value == 0 and may_be_zero))
     ):
-        raise BadInput(f"{where}: {key}: must be a positive finite number, got {value}")
+        raise BadInput(f"{at}: must be a positive finite number, got {value}")
     if isinstance(value, int) and value < _AT_LEAST.get(key, 0):
-        raise BadInput(f"{where}: {key}: must be at least {_AT_LEAST.get(key, 0):g}, got {value}")
+        raise BadInput(f"{at}: must be at least {_AT_LEAST.get(key, 0):g}, got {value}")
     return value
+
+
+def _at(where: str, key: str) -> str:
+    return f"{where}: {key}" if where else f"--{key.replace('_', '-')}"
 
 
 def _kinds(where: str, key: str) -> tuple[type, ...]:
     if key not in _FIELDS:
-        raise BadInput(f"{where}: {key}: unknown setting; known are {', '.join(sorted(_FIELDS))}")
+        known = ", ".join(sorted(_FIELDS))
+        raise BadInput(f"{_at(where, key)}: unknown setting; known are {known}")
     kind: Any = _FIELDS[key]
     return tuple(k for k in (get_args(kind) or (kind,)) if k is not type(None))
 

@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     from commands.attendance import attend
     from commands.emulation import Ways
     from commands.execution import Invitation
+    from protocol.errors import ProtocolError
     from worker.channel import ChannelLost, JoinRefused
 
     ways = Ways(arguments.data, _trusted(arguments.cert))
@@ -54,8 +55,10 @@ def run(arguments: argparse.Namespace) -> None:
         asyncio.run(attend(sites, invitation, ways, means))
     except JoinRefused as error:
         raise BadInput(f"--join: {arguments.join}: refused: {error}") from error
-    except ChannelLost as error:
+    except (ChannelLost, ProtocolError) as error:
         raise Failure(str(error)) from error
+    except asyncio.CancelledError:
+        raise Failure("terminated") from None
 
 
 def _sites(arguments: argparse.Namespace) -> "Sequence[Site]":

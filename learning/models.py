@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from learning.macs import count_macs
 from learning.structure import Axis, Group, Parameter, Structure, Vector, Widths
 
 
@@ -110,12 +110,7 @@ def _model(
     build: Callable[[Widths], nn.Module],
     input_shape: tuple[int, ...],
 ) -> Model:
-    def count_macs(widths: Widths) -> int:
-        with torch.device("meta"):
-            module = build(widths)
-            sample = torch.empty(1, *input_shape)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            module(sample)
-        return int(counter.get_total_flops()) // 2  # torch counts a multiply-add as two
+    def count(widths: Widths) -> int:
+        return count_macs(lambda: build(widths), input_shape)
 
-    return Model(Structure(groups, parameters, count_macs), build)
+    return Model(Structure(groups, parameters, count), build)

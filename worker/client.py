@@ -1,5 +1,6 @@
 """A joined client: everything about it that stays the same from round to round."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from learning.layout import VectorLayout
-from learning.structure import Keep, Vector, kept_sizes
+from learning.structure import Keep, Vector, Widths, kept_sizes
 from learning.task import Task, TaskSettings
 from learning.tasks import initial_vector, load_task
 from learning.training import TrainingJob, planned, train, work
@@ -15,10 +16,11 @@ from protocol.errors import ProtocolError
 from protocol.secagg.ring import FixedPoint
 from protocol.settings import ClientSettings
 from protocol.telemetry import Tracer
+from protocol.work import Tally
 from strategies import lookup
 from strategies.interface import ClientHalf
 from strategies.rates import FitCurve
-from strategies.settings import StrategySettings
+from strategies.settings import SettingsError, StrategySettings
 from worker.machine import Machine
 
 PROBED_RATIOS = (1.0, 0.75, 0.5)
@@ -67,13 +69,16 @@ async def prepare_client(
     task_settings = TaskSettings(
         settings.task, data_dir, settings.clients, settings.seed, settings.partition, settings.alpha
     )
-    task = await device.cpu.run({}, load_task, task_settings)
+    task = await asyncio.to_thread(load_task, task_settings)
     strategy_settings = _strategy_settings(settings)
     strategy = lookup(settings.strategy)
     rehearsal = _job(task.settings, settings, (identity[0], 0), initial_vector(task.settings), {})
     await device.rehearse(replace(rehearsal, max_batches=1))
     with device.tracer.span("calibrate", 0):
         curve = await _calibrate(identity[0], settings, task, device)
+    half = await asyncio.to_thread(
+        strategy.client, strategy_settings, identity[0], task.structure, curve
+    )
     return Client(
         id=identity[0],
         session=identity[1],
@@ -83,7 +88,7 @@ async def prepare_client(
         fixed_point=FixedPoint(
             settings.clip, settings.ring_bits, settings.max_weight, settings.clients
         ),
-        strategy=strategy.client(strategy_settings, identity[0], task.structure, curve),
+        strategy=half,
         device=device,
     )
 
@@ -92,7 +97,7 @@ def _strategy_settings(settings: ClientSettings) -> StrategySettings:
     values: dict[str, Any] = dict(settings.strategy_settings)
     try:
         return StrategySettings(**values)
-    except TypeError as error:
+    except (TypeError, SettingsError) as error:
         raise ProtocolError(f"strategy settings: {error}") from error
 
 
@@ -104,15 +109,21 @@ async def _calibrate(client: int, settings: ClientSettings, task: Task, device: 
         sizes = kept_sizes(task.structure, ratio)
         keep = {group: np.arange(size) for group, size in sizes.items()} if ratio < 1 else {}
         job = replace(_job(task.settings, settings, (client, 0), vector, keep), max_batches=1)
+        todo, macs = await asyncio.to_thread(_counted, job, sizes)
         start_s = device.tracer.now()
-        await device.trainer.run(work(job), train, job)
-        probes.append((task.structure.forward_macs(sizes), device.tracer.now() - start_s))
+        await device.trainer.run(todo, train, job)
+        probes.append((macs, device.tracer.now() - start_s))
     whole = _job(task.settings, settings, (client, 0), vector, {})
     examples = task.examples(client)
     samples, batches = planned(whole, examples)
     batch = min(settings.batch_size, examples)
     of_batch = FitCurve.fitted(probes)
     return FitCurve(of_batch.fixed_s * batches, of_batch.s_per_mac * samples / batch)
+
+
+def _counted(job: TrainingJob, widths: Widths) -> tuple[Tally, int]:
+    """A job's work and its model's MACs. Off the event loop: the first count takes seconds."""
+    return work(job), load_task(job.task).structure.forward_macs(widths)
 
 
 def _job(

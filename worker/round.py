@@ -1,5 +1,10 @@
-"""One round of one client, top to bottom: open, download, decide, fit, mask, upload, unmask."""
+"""One round of one client, top to bottom: open, download, decide, fit, mask, upload, unmask.
 
+Deciding, learning from the round and packing bytes take the host milliseconds and are not charged
+to the device; training, masks and keys are.
+"""
+
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,15 +43,10 @@ class ClientRound:
         fit = await self._fit(model, notes)
         body = await self._mask(fit)
         upload_s = await self._upload(body)
-        self._client.strategy.observe(
-            Outcome(
-                self._plan.round,
-                fit.decision,
-                fit.result.update,
-                fit.seconds,
-                download_s + upload_s,
-            )
+        outcome = Outcome(
+            self._plan.round, fit.decision, fit.result.update, fit.seconds, download_s + upload_s
         )
+        await asyncio.to_thread(self._client.strategy.observe, outcome)
         await self._party.unmask()
 
     async def _download(self) -> tuple[Vector, float]:
@@ -59,7 +59,8 @@ class ClientRound:
 
     async def _fit(self, model: Vector, notes: Mapping[int, bytes]) -> Fit:
         client, round_ = self._client, self._plan.round
-        decision = client.strategy.decide(RoundView(round_, client.id, notes, model))
+        view = RoundView(round_, client.id, notes, model)
+        decision = await asyncio.to_thread(client.strategy.decide, view)
         with self._tracer.span("fit", round_) as span:
             span |= {
                 "keep_ratio": decision.keep_ratio,
@@ -69,8 +70,9 @@ class ClientRound:
                 "reason": decision.reason,
             }
             job = client.job(round_, model, decision.keep)
+            todo = await asyncio.to_thread(work, job)
             start_s = self._tracer.now()
-            result = await client.device.trainer.run(work(job), train, job)
+            result = await client.device.trainer.run(todo, train, job)
             fit_s = self._tracer.now() - start_s
             span |= {
                 "loss": result.loss,
@@ -87,7 +89,7 @@ class ClientRound:
             words, clipped = await client.device.cpu.run(quantising, encode, client, fit)
             span["clipped_fraction"] = clipped / client.task.structure.size
             await self._party.mask(words)
-            return await client.device.cpu.run({}, pack, words, client.settings.ring_bits)
+            return await asyncio.to_thread(pack, words, client.settings.ring_bits)
 
     async def _upload(self, view: memoryview) -> float:
         pieces = (view[i : i + PIECE_BYTES] for i in range(0, len(view), PIECE_BYTES))

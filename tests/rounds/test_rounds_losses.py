@@ -1,0 +1,75 @@
+"""Workers lost at each phase: the sum under masks is the survivors' plain sum, to the last bit."""
+
+import numpy as np
+import pytest
+
+from tests.rounds.conftest import Leaving, Play, plain_mean
+
+EVERY_STEP = [
+    # step at which client 2 vanishes, phase in which it is lost, whether its vector is in the sum
+    ("begin keys", "keys", False),
+    ("advertise", "keys", False),
+    ("share", "shares", False),
+    ("receive_delivery", "collect", False),
+    ("begin download", "collect", False),
+    ("begin fit", "collect", False),
+    ("mask", "collect", False),
+    ("begin upload", "collect", False),
+    ("begin unmask", "unmask", True),
+]
+
+
+@pytest.mark.parametrize(("step", "phase", "in_sum"), EVERY_STEP)
+async def test_a_worker_lost_at_a_step(play: Play, step: str, phase: str, in_sum: bool) -> None:
+    played = await play(clients=5, leaving=[Leaving(2, 1, step)], threshold=3)
+    survivors = [0, 1, 2, 3, 4] if in_sum else [0, 1, 3, 4]
+    (finished,) = played.events("round_finished")
+    assert finished.notes["survivors"] == survivors
+    if not in_sum:
+        assert finished.notes["lost"] == {"2": phase}
+        (lost,) = played.events("client_lost")
+        assert (lost.client, lost.notes["phase"]) == (2, phase)
+    np.testing.assert_array_equal(played.vector, plain_mean(played, survivors))
+
+
+async def test_workers_lost_in_every_phase_of_one_round(play: Play) -> None:
+    leaving = [
+        Leaving(0, 1, "advertise"),
+        Leaving(3, 1, "share"),
+        Leaving(5, 1, "begin fit"),
+        Leaving(6, 1, "begin unmask"),
+    ]
+    played = await play(clients=8, leaving=leaving, threshold=4)
+    (finished,) = played.events("round_finished")
+    assert finished.notes["survivors"] == [1, 2, 4, 6, 7]
+    np.testing.assert_array_equal(played.vector, plain_mean(played, [1, 2, 4, 6, 7]))
+
+
+async def test_the_run_goes_on_without_the_lost(play: Play) -> None:
+    played = await play(clients=5, rounds=2, threshold=3, leaving=[Leaving(1, 1, "begin fit")])
+    first, second = played.events("round_finished")
+    assert first.notes["participants"] == [0, 1, 2, 3, 4]
+    assert second.notes["participants"] == [0, 2, 3, 4]
+    assert second.notes["lost"] == {}
+
+
+async def test_too_few_survivors_end_the_run_with_a_reason_and_leave_the_model(play: Play) -> None:
+    leaving = [Leaving(client, 1, "begin fit") for client in (0, 1, 2)]
+    played = await play(clients=5, leaving=leaving, threshold=3)
+    assert played.failure is not None
+    assert played.failure.startswith("round 1: 2 clients are left after phase vectors")
+    assert "0 in collect, 1 in collect, 2 in collect" in played.failure
+    np.testing.assert_array_equal(played.vector, played.start)
+    assert played.events("round_finished") == []
+
+
+async def test_a_fleet_that_does_not_assemble(play: Play) -> None:
+    played = await play(clients=3, absent=[1], join_s=0.3)
+    assert played.failure == "1 of 3 workers did not join within 0.3 s: places 1"
+
+
+async def test_plain_and_secure_aggregation_give_the_same_bits(play: Play) -> None:
+    masked = await play(clients=4, rounds=2)
+    plain = await play(clients=4, rounds=2, aggregation="plain")
+    np.testing.assert_array_equal(masked.vector, plain.vector)
+    assert not np.array_equal(masked.vector, masked.start)
