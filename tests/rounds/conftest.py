@@ -204,13 +204,13 @@ async def _play(
         workers = []
         for client in set(range(clients)) - set(absent):
             clock, slowness = Clock(), 3.0 if client in set(slow) else 1.0
-            worker = _work(
+            working = _work(
                 Place(url, TOKEN, "galaxy-note10", client),
                 Leaver(leaving, client),
                 Trainer(scene, clock, slowness, client in set(late)),
                 LeavingTracer(scene, clock, client),
             )
-            workers.append(asyncio.create_task(worker))
+            workers.append(asyncio.create_task(working))
         try:
             await coordinator.run()
         except RunFailed as failure:
