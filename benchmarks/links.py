@@ -240,7 +240,7 @@ async def fair(bench: Bench, quick: bool) -> None:
 def processor_time() -> Any:  # noqa: ANN401
     """Ticks of all cores so far: busy, stolen by the hypervisor, in all (proc(5), stat)."""
     ticks = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    user, nice, system, idle, iowait, interrupts, soft, stolen = ticks
+    user, nice, system, _idle, _iowait, interrupts, soft, stolen = ticks
     return np.array([user + nice + system + interrupts + soft, stolen, sum(ticks)])
 
 

@@ -72,11 +72,11 @@ class Channel:
         self._since_s = -math.inf
         self._held = False
         self._open = True
-        self._waiting_bytes = 0
         self.queued_bytes = 0
         """Payload the sender is not yet rid of."""
         self.blocked = False
-        """Whether the sender waits for room. Then an idle link is the emulator's fault."""
+        """Whether the sender waits to be told that there is room."""
+        self._told_late_s = 0.0
 
     @property
     def open(self) -> bool:
@@ -88,12 +88,13 @@ class Channel:
             return
         self._pipe.catch_up()
         if not self._items:
-            self._since_s = self._pipe.now()
+            self._since_s = self._offer_time()
         self._items.append(item)
         if not callable(item):
             self.queued_bytes += len(item)
-            self._waiting_bytes += len(item)
         self._pipe.offered(self)
+        if self._told_late_s and self._pipe.wire_free_s >= self._pipe.now():
+            self._told_late_s = 0.0  # made up for
 
     def hold(self) -> None:
         """The far end takes no more for now: start nothing new."""
@@ -113,7 +114,6 @@ class Channel:
             self._open = False
             self._pipe.forget(self)
             self._items.clear()
-            self.queued_bytes = self._waiting_bytes = 0
 
     def next_eligible(self, after_s: float) -> float:
         if self._held or not self._items:
@@ -137,13 +137,20 @@ class Channel:
                 items[0] = view[room:]
                 room = 0
         payload -= room
-        self._waiting_bytes -= payload
         return Parcel(self, pieces, payload, wire_bytes(payload))
 
-    def sent(self, payload_bytes: int) -> None:
+    def sent(self, payload_bytes: int, late_s: float) -> None:
         if self._open:
             self.queued_bytes -= payload_bytes
+            if self.blocked:
+                self._told_late_s = late_s
             self._receiver.sent()
+
+    def _offer_time(self) -> float:
+        """Now; but had a sender who was told late that there is room kept the wire busy if told
+        in time, then the instant the wire fell idle: our lateness must not cost throughput."""
+        now_s, free_s = self._pipe.now(), self._pipe.wire_free_s
+        return free_s if now_s - self._told_late_s <= free_s < now_s else now_s
 
     def arrived(self, items: list[Piece | Signal]) -> None:
         if self._open:
@@ -169,8 +176,6 @@ class Pipe:
         self._travelling: deque[Transit[Parcel]] = deque()
         self._busy = BusyPeriod(parameters.bytes_per_s, meter)
         self._closed = False
-        self._starved = False
-        self._after_starving: Transit[Parcel] | None = None
         self._alarm = timer.alarm(self._wake)
 
     def channel(self, receiver: Receiver) -> Channel:
@@ -178,6 +183,11 @@ class Pipe:
 
     def now(self) -> float:
         return self._timer.now()
+
+    @property
+    def wire_free_s(self) -> float:
+        """When the wire is, or was, rid of everything committed so far."""
+        return self._link.free_s
 
     def close(self) -> None:
         """Release nothing more, and end the measurement of a busy period."""
@@ -191,8 +201,6 @@ class Pipe:
         if committed:
             self._leaving.extend(committed)
             self._travelling.extend(committed)
-            if self._starved:
-                self._starved, self._after_starving = False, committed[0]
 
     def offered(self, channel: Channel) -> None:
         self._link.join(channel)
@@ -214,11 +222,10 @@ class Pipe:
         """Hand over what is due; what is due together goes in one piece to each channel."""
         due: dict[Channel, list[Piece | Signal]] = {}
         while self._travelling and self._travelling[0].due_s <= now_s:
-            parcel, _, _, due_s, continues = transit = self._travelling.popleft()
+            parcel, _, _, due_s, continues = self._travelling.popleft()
             self.passed.payload += parcel.payload_bytes
             self.passed.wire += parcel.wire_bytes
             self._meter.released(now_s - due_s)
-            continues = continues or transit is self._after_starving
             self._busy.released(parcel.wire_bytes, now_s, continues)
             if parcel.channel in due:
                 due[parcel.channel].extend(parcel.items)
@@ -228,13 +235,10 @@ class Pipe:
             channel.arrived(items)
 
     def _rid(self, now_s: float) -> None:
-        """Tell the senders what has left. If the link stood idle while one of them waited to be
-        told, that was this wake-up's lateness: the gap counts into the busy period."""
+        """Tell the senders what has left."""
         while self._leaving and self._leaving[0].sent_s <= now_s:
-            parcel = self._leaving.popleft().load
-            if parcel.channel.blocked and self._link.free_s < now_s:
-                self._starved = self._link.next_start() == math.inf
-            parcel.channel.sent(parcel.payload_bytes)
+            parcel, _, sent_s, _, _ = self._leaving.popleft()
+            parcel.channel.sent(parcel.payload_bytes, now_s - sent_s)
 
     def _arm(self) -> None:
         """Once a quantum: the earliest of what is due and what may only wait so long."""
