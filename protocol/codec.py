@@ -29,6 +29,7 @@ from protocol.sizes import (
 )
 
 _KEY = field.exactly(KEY_BYTES)
+_SIGNATURES = field.by_client(field.exactly(SIGNATURE_BYTES))
 _REASON = field.text(1024)
 _SUM: Mapping[str, Reader[object]] = {
     "round": field.integer(1, MAX_ID),
@@ -70,11 +71,22 @@ KINDS: Mapping[str, tuple[type[m.Message], Mapping[str, Reader[object]]]] = Mapp
                 "aggregation": field.one_of("plain", "secagg", "secagg+"),
                 "threshold": field.integer(0, MAX_CLIENTS),
                 "neighbours": field.integer(0, MAX_CLIENTS),
-                "graph_seed": field.blob(GRAPH_SEED_BYTES),
+                "graph_seed": field.none_or_exactly(GRAPH_SEED_BYTES),
             },
         ),
-        "public_keys": (m.PublicKeys, {**_SUM, "sealing": _KEY, "masking": _KEY}),
-        "roster": (m.Roster, {**_SUM, "keys": field.by_client(field.key_pair)}),
+        "public_keys": (
+            m.PublicKeys,
+            {
+                **_SUM,
+                "sealing": _KEY,
+                "masking": _KEY,
+                "signature": field.none_or_exactly(SIGNATURE_BYTES),
+            },
+        ),
+        "roster": (
+            m.Roster,
+            {**_SUM, "keys": field.by_client(field.key_pair), "signatures": _SIGNATURES},
+        ),
         "sealed_shares": (
             m.SealedShares,
             {**_SUM, "sealed": field.by_client(field.exactly(SEALED_BYTES))},
@@ -86,6 +98,8 @@ KINDS: Mapping[str, tuple[type[m.Message], Mapping[str, Reader[object]]]] = Mapp
         "note": (m.Note, {**_SUM, "note": field.blob(NOTE_BYTES)}),
         "notes": (m.Notes, {**_SUM, "notes": field.by_client(field.blob(NOTE_BYTES))}),
         "survivors": (m.Survivors, {**_SUM, "clients": field.client_ids}),
+        "consistency": (m.Consistency, {**_SUM, "signature": field.exactly(SIGNATURE_BYTES)}),
+        "signatures": (m.Signatures, {**_SUM, "signatures": _SIGNATURES}),
         "unmask": (
             m.Unmask,
             {

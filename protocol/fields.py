@@ -72,6 +72,18 @@ def exactly(size: int) -> Reader[bytes]:
     return blob(size, size)
 
 
+def none_or_exactly(size: int) -> Reader[bytes]:
+    """Bytes that are there whole or not at all."""
+
+    def read(path: str, value: object) -> bytes:
+        checked = blob(size)(path, value)
+        if len(checked) not in (0, size):
+            raise Malformed(f"{path}: must be empty or {size} bytes long, not {len(checked)}")
+        return checked
+
+    return read
+
+
 def optional(reader: Reader[T]) -> Reader[T | None]:
     def read(path: str, value: object) -> T | None:
         return None if value is None else reader(path, value)

@@ -96,6 +96,8 @@ class PublicKeys:
     """Key *c* of Bonawitz et al.: encrypts shares and notes between clients."""
     masking: bytes
     """Key *s*: agrees on pairwise masks."""
+    signature: bytes = b""
+    """By the client's identity, against an active coordinator; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class Roster:
     round: int
     attempt: int
     keys: Mapping[int, tuple[bytes, bytes]]
+    signatures: Mapping[int, bytes] = field(default_factory=dict)
+    """Everyone's signature of its keys, against an active coordinator; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,24 @@ class Survivors:
     round: int
     attempt: int
     clients: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """worker -> coordinator, against an active coordinator only: the list of survivors, signed."""
+
+    round: int
+    attempt: int
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """coordinator -> worker: who signed the same list. Only then is anything revealed."""
+
+    round: int
+    attempt: int
+    signatures: Mapping[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +223,8 @@ Message = (
     | Note
     | Notes
     | Survivors
+    | Consistency
+    | Signatures
     | Unmask
     | RoundEnd
     | Failed

@@ -160,9 +160,21 @@ class ClientMachine:
     def unmask(self, survivors: Survivors) -> Unmask:
         """Give the shares that the sum needs: of each survivor's self-mask seed, of each lost
         peer's masking key. Once; the coordinator's list is checked before anything is revealed."""
+        alive = self.check_survivors(survivors)
+        self._enter(Phase.UNMASKED, {})
+        owners = sorted(self._parcels)
+        return Unmask(
+            self._sum.round,
+            self._sum.attempt,
+            {o: self._parcels[o].masking_key_share for o in owners if o not in alive},
+            {o: self._parcels[o].self_seed_share for o in owners if o in alive},
+        )
+
+    def check_survivors(self, survivors: Survivors) -> frozenset[int]:
+        """The survivors, if `unmask` would answer this list; ProtocolError otherwise."""
         if self.phase is Phase.UNMASKED:
             raise ProtocolError("survivors: named a second time; shares are revealed once only")
-        after = self._due(Step.UNMASK)
+        self._due(Step.UNMASK)
         self._check_sum(survivors)
         alive = frozenset(survivors.clients)
         if len(alive) != len(survivors.clients):
@@ -171,14 +183,7 @@ class ClientMachine:
             raise ProtocolError("survivors: this client itself is said to be lost")
         self._check_members("survivors", sorted(alive), self._peers | {self.client})
         self._check_enough("survivors", alive)
-        self._enter(after, {})
-        owners = sorted(self._parcels)
-        return Unmask(
-            self._sum.round,
-            self._sum.attempt,
-            {o: self._parcels[o].masking_key_share for o in owners if o not in alive},
-            {o: self._parcels[o].self_seed_share for o in owners if o in alive},
-        )
+        return alive
 
     @property
     def _sum(self) -> Sum:

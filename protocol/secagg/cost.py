@@ -31,6 +31,11 @@ def receive_delivery(peers: int) -> Tally:
     return {Operation.SEALED_BYTE: peers * SEALED_PLAINTEXT_BYTES}
 
 
+def signatures(made: int, checked: int) -> Tally:
+    """Against an active coordinator: statements signed and verified."""
+    return {Operation.SIGNATURE: made, Operation.VERIFICATION: checked}
+
+
 def masks(count: int, vector_bytes: int) -> Tally:
     """`count` masks over a vector of so many bytes in memory (4 or 8 a word)."""
     return {Operation.MASK_BYTE: count * vector_bytes}

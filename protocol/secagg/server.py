@@ -115,6 +115,11 @@ class ServerMachine:
         self._sealed = {client: {} for client in self._sealed}  # forwarded: only who is needed now
         return survivors
 
+    @property
+    def survivors(self) -> frozenset[int]:
+        """Whose vectors are in the sum, so far or for good."""
+        return frozenset(self._added)
+
     def survivors_for(self, client: int) -> Survivors:
         """Who survived, as far as `client` has to know."""
         self._check_reached(Phase.UNMASKING, client, self._added)

@@ -71,8 +71,14 @@ MESSAGES: dict[type, st.SearchStrategy[m.Message]] = {
         neighbours=st.integers(0, MAX_CLIENTS),
         graph_seed=st.just(b"") | KEY,
     ),
-    m.PublicKeys: st.builds(m.PublicKeys, **SUM, sealing=KEY, masking=KEY),
-    m.Roster: st.builds(m.Roster, **SUM, keys=by_client(st.tuples(KEY, KEY))),
+    m.PublicKeys: st.builds(
+        m.PublicKeys, **SUM, sealing=KEY, masking=KEY, signature=st.just(b"") | blob(64)
+    ),
+    m.Roster: st.builds(
+        m.Roster, **SUM, keys=by_client(st.tuples(KEY, KEY)), signatures=by_client(blob(64))
+    ),
+    m.Consistency: st.builds(m.Consistency, **SUM, signature=blob(64)),
+    m.Signatures: st.builds(m.Signatures, **SUM, signatures=by_client(blob(64))),
     m.SealedShares: st.builds(m.SealedShares, **SUM, sealed=by_client(blob(SEALED_BYTES))),
     m.Delivery: st.builds(m.Delivery, **SUM, sealed=by_client(blob(SEALED_BYTES))),
     m.Note: st.builds(m.Note, **SUM, note=st.binary(max_size=NOTE_BYTES)),
@@ -122,7 +128,15 @@ def test_damaged_messages_are_protocol_errors_or_other_messages(
         assert decode(bytes(encoded)) != message
 
 
-KEYS = {"kind": "public_keys", "round": 1, "attempt": 1, "sealing": b"s" * 32, "masking": b"m" * 32}
+KEYS = {
+    "kind": "public_keys",
+    "round": 1,
+    "attempt": 1,
+    "sealing": b"s" * 32,
+    "masking": b"m" * 32,
+    "signature": b"",
+}
+ROSTER = {"kind": "roster", "round": 1, "attempt": 1, "keys": {}, "signatures": {}}
 SURVIVORS = {"kind": "survivors", "round": 1, "attempt": 1, "clients": [1, 2]}
 UNMASK = {
     "kind": "unmask",
@@ -151,6 +165,8 @@ HOSTILE: dict[str, object] = {
     "renamed field": {("seal" if key == "sealing" else key): KEYS[key] for key in KEYS},
     "key too short": {**KEYS, "sealing": b"s" * 31},
     "key too long": {**KEYS, "masking": b"m" * 33},
+    "signature in part": {**KEYS, "signature": bytes(63)},
+    "signature of 65 bytes": {**KEYS, "signature": bytes(65)},
     "key as text": {**KEYS, "masking": "m" * 32},
     "nonce of 31 bytes": {"kind": "challenge", "session": bytes(16), "nonce": bytes(31)},
     "session of 15 bytes": {"kind": "challenge", "session": bytes(15), "nonce": bytes(32)},
@@ -177,13 +193,9 @@ HOSTILE: dict[str, object] = {
         "self_seed_shares": {1: bytes(32)},
         "masking_key_shares": {1: bytes(32)},
     },
-    "roster entry of one key": {
-        "kind": "roster",
-        "round": 1,
-        "attempt": 1,
-        "keys": {1: [bytes(32)]},
-    },
-    "roster entry as bytes": {"kind": "roster", "round": 1, "attempt": 1, "keys": {1: bytes(64)}},
+    "roster entry of one key": {**ROSTER, "keys": {1: [bytes(32)]}},
+    "roster entry as bytes": {**ROSTER, "keys": {1: bytes(64)}},
+    "roster signature in part": {**ROSTER, "signatures": {1: bytes(63)}},
     "ciphertext of a wrong length": {
         "kind": "delivery",
         "round": 1,
