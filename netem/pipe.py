@@ -147,10 +147,12 @@ class Channel:
             self._receiver.sent()
 
     def _offer_time(self) -> float:
-        """Now; but had a sender who was told late that there is room kept the wire busy if told
-        in time, then the instant the wire fell idle: our lateness must not cost throughput."""
+        """Now; but if we woke late, or told the sender late that there is room, and it would
+        have kept the wire busy otherwise, the instant the wire fell idle: our lateness must not
+        cost throughput."""
         now_s, free_s = self._pipe.now(), self._pipe.wire_free_s
-        return free_s if now_s - self._told_late_s <= free_s < now_s else now_s
+        late_s = max(self._told_late_s, self._pipe.late_s)
+        return free_s if now_s - late_s <= free_s < now_s else now_s
 
     def arrived(self, items: list[Piece | Signal]) -> None:
         if self._open:
@@ -176,6 +178,9 @@ class Pipe:
         self._travelling: deque[Transit[Parcel]] = deque()
         self._busy = BusyPeriod(parameters.bytes_per_s, meter)
         self._closed = False
+        self._armed_s = math.inf
+        self.late_s = 0.0
+        """How late it woke to find the wire idle, until that is made up for."""
         self._alarm = timer.alarm(self._wake)
 
     def channel(self, receiver: Receiver) -> Channel:
@@ -205,6 +210,8 @@ class Pipe:
     def offered(self, channel: Channel) -> None:
         self._link.join(channel)
         self.catch_up()
+        if self._link.free_s >= self.now():
+            self.late_s = 0.0
         self._arm()
 
     def forget(self, channel: Channel) -> None:
@@ -214,6 +221,8 @@ class Pipe:
     def _wake(self) -> None:
         self.catch_up()
         now_s = self._timer.now()
+        if self._link.free_s < now_s:
+            self.late_s = max(self.late_s, now_s - self._armed_s)
         self._release(now_s)
         self._rid(now_s)
         self._arm()
@@ -249,4 +258,5 @@ class Pipe:
         if self._travelling and self._travelling[0].due_s < when_s:
             when_s = self._travelling[0].due_s
         if not self._closed:
+            self._armed_s = when_s
             self._alarm.arm(when_s)

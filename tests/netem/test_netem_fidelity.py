@@ -182,3 +182,17 @@ def test_credit_for_lateness_ends_when_it_is_made_up_for() -> None:
     assert pipe.passed.payload < 224_480
     timer.advance(0.47)
     assert pipe.passed.payload == 224_480
+
+
+def test_a_stall_of_the_host_costs_no_throughput_though_nobody_was_told_to_wait() -> None:
+    """The whole process stands still for 80 ms while its sender, unpaused, was about to write."""
+    timer = ManualTimer()
+    pipe = Pipe(LinkParameters(1.5e6, 0.02), timer, FidelityMeter())
+    feeder = Feeder(pipe, 30_000)
+    timer.advance(0.01)
+    timer.advance(0.1, late_s=0.08)
+    feeder.left = 30_000
+    feeder.sent()
+    timer.advance(wire_bytes(60_000) / 1.5e6 + 0.021 + 0.08)
+    assert pipe.passed.payload == 60_000
+    assert pipe.wire_free_s == pytest.approx(wire_bytes(60_000) / 1.5e6, rel=0.01)
