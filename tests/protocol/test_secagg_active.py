@@ -213,6 +213,12 @@ def signatures(scene: Scene) -> Signatures:
     return scene.server.signatures_for(1)
 
 
+def outsider() -> bytes:
+    """Client 9 has a pinned identity and no part in the sum, but signs the right list."""
+    pinned = Pinned(Terms.complete(SUM, IDS, THRESHOLD), PUBLIC, CORRUPT)
+    return IDENTITIES[9].sign(pinned.survivors_statement((1, 3, 4, 5, 6, 7)))
+
+
 SIGNATURES: dict[str, Callable[[Signatures], Signatures]] = {
     "too few": lambda m: replace(m, signatures={c: m.signatures[c] for c in (1, 3, 4, 5)}),
     "none": lambda m: replace(m, signatures={}),
@@ -222,6 +228,9 @@ SIGNATURES: dict[str, Callable[[Signatures], Signatures]] = {
     ),
     "one of a lost client": lambda m: replace(m, signatures={**m.signatures, 2: m.signatures[3]}),
     "one of a stranger": lambda m: replace(m, signatures={**m.signatures, 9: m.signatures[3]}),
+    "a good one of one that is no survivor": lambda m: replace(
+        m, signatures={**m.signatures, 9: outsider()}
+    ),
     "another round": lambda m: replace(m, round=6),
     "another attempt": lambda m: replace(m, attempt=1),
 }

@@ -104,6 +104,24 @@ def test_every_step_in_every_phase(phase: Phase, step: Step) -> None:
     assert "not due" in line or "second time" in line
 
 
+def test_the_table_goes_one_way() -> None:
+    """Every step is legal in one phase only and leads to the next; masking alone may go on."""
+    once = {(before, step) for before, step in TRANSITIONS if step is not Step.MASK}
+    assert len({step for _, step in once}) == len(once) == len(Step) - 1
+    for (before, step), after in TRANSITIONS.items():
+        goes_on = step is Step.MASK and before is Phase.MASKED
+        assert after.value == before.value + (0 if goes_on else 1)
+
+
+def test_every_client_draws_secrets_of_its_own() -> None:
+    fleet = Scene(Phase.DELIVERED).fleet
+    secrets = []
+    for machine in fleet.clients.values():
+        assert machine._own is not None
+        secrets += [machine._self_seed, machine._own.sealing.secret, machine._own.masking.secret]
+    assert len(set(secrets)) == 3 * len(IDS)
+
+
 LOW_ORDER = bytes(32)
 ROSTERS: dict[str, tuple[Callable[[Roster], Roster], str]] = {
     "wrong round": (lambda r: replace(r, round=6), "round 6"),
