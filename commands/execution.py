@@ -7,6 +7,7 @@ in who brings the workers.
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ from protocol.telemetry import Json, Recorder, Tracer
 from runs.errors import RunFolderError
 from runs.folder import RunFolder
 from worker.pool import PoolError, TrainingPool
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may keep the interpreter from the event loop: the default of 5 ms would make
+links as late (measured: docs/links.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Li
 @asynccontextmanager
 async def hosted(time_scale: float, training_processes: int | None) -> AsyncIterator[Host]:
     """What emulated devices of this process share: a timer, training processes, a clock."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     timer = timer_for(asyncio.get_running_loop())
     pool = TrainingPool(training_processes or os.cpu_count() or 1)
     try:

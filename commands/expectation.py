@@ -114,6 +114,7 @@ def _crypto(study: Study) -> Tally:
     vector_bytes = study.words * study.fixed_point.word.itemsize
     return total(
         cost.advertise(),
+        cost.receive_roster(peers),
         cost.share(clients, peers, study.threshold(clients)),
         cost.receive_delivery(peers),
         cost.quantise(study.words),

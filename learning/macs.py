@@ -1,4 +1,4 @@
-"""Multiply-accumulates of a forward pass, counted layer by layer from the shapes that pass.
+"""Multiply-accumulates of a forward pass, layer by layer, from the shapes that pass.
 
 A layer whose cost is not known here is refused, never taken for free. (torch's own counter gives
 the same figures, as a test holds, but takes seconds to import.)
@@ -26,19 +26,23 @@ _COUNTED: Mapping[type[nn.Module], Callable[[Any, torch.Tensor], int]] = {
 }
 
 
-def count_macs(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> int:
-    """Of one sample through the module that `build` makes. Nothing is computed: meta tensors."""
-    counted: list[int] = []
+def count_macs(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> dict[str, int]:
+    """Of one sample through the module that `build` makes: for each layer's weight, by its name.
+    Nothing is computed: meta tensors."""
+    counted: dict[str, int] = {}
 
-    def count(layer: nn.Module, inputs: object, output: torch.Tensor) -> None:
-        counted.append(_COUNTED[type(layer)](layer, output))
+    def counting(name: str) -> Callable[[nn.Module, object, torch.Tensor], None]:
+        def count(layer: nn.Module, inputs: object, output: torch.Tensor) -> None:
+            counted[f"{name}.weight"] = _COUNTED[type(layer)](layer, output)
+
+        return count
 
     with torch.device("meta"), torch.no_grad():
         module = build()
-        for layer in module.modules():
+        for name, layer in module.named_modules():
             if type(layer) in _COUNTED:
-                layer.register_forward_hook(count)
+                layer.register_forward_hook(counting(name))
             elif any(True for _ in layer.parameters(recurse=False)):
                 raise TypeError(f"{type(layer).__name__}: no rule to count its work")
         module(torch.empty(1, *input_shape))
-    return sum(counted)
+    return counted

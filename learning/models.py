@@ -6,6 +6,8 @@ Adding one is writing one function and its line in MODELS. Must not know data or
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from math import prod
 
 import numpy as np
 import torch
@@ -110,7 +112,20 @@ def _model(
     build: Callable[[Widths], nn.Module],
     input_shape: tuple[int, ...],
 ) -> Model:
-    def count(widths: Widths) -> int:
-        return count_macs(lambda: build(widths), input_shape)
+    @cache
+    def of_full_model() -> dict[str, int]:
+        return count_macs(lambda: build(structure.sizes), input_shape)
 
-    return Model(Structure(groups, parameters, count), build)
+    def count(widths: Widths) -> int:
+        """A layer's work is proportional to its inputs and to its outputs: exactly, so that the
+        division leaves no remainder."""
+        total = 0
+        for parameter in structure.parameters:
+            axes = structure.prunable_axes(parameter)
+            kept = prod(widths[axis.group] for _, axis in axes)
+            whole = prod(structure.sizes[axis.group] for _, axis in axes)
+            total += of_full_model().get(parameter.name, 0) * kept // whole
+        return total
+
+    structure = Structure(groups, parameters, count)
+    return Model(structure, build)

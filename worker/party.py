@@ -58,8 +58,8 @@ class SecureParty:
             await self._channel.send(await run(cost.advertise(), machine.advertise))
             roster = await self._channel.expect(Roster)
         with self._device.tracer.span("shares", round_):
-            machine.receive_roster(roster)
             present = len(roster.keys)
+            await run(cost.receive_roster(present - 1), machine.receive_roster, roster)
             work = cost.share(present, present - 1, machine.terms.threshold)
             await self._channel.send(await run(work, machine.share, note))
             delivery = await self._channel.expect(Delivery)

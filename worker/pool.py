@@ -11,7 +11,7 @@ import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -43,7 +43,7 @@ class TrainingPool:
         self._idle = list(range(processes))
         self._queue: list[tuple[float, int, Callable[[int], None]]] = []
         self._sequence = itertools.count()
-        self._rehearsal: asyncio.Future[list[Any]] | None = None
+        self._rehearsals: dict[Hashable, asyncio.Future[list[Any]]] = {}
 
     async def __call__(self, deadline_s: float, function: Callable[..., T], *args: object) -> T:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -59,14 +59,14 @@ class TrainingPool:
         self._dispatch()
         return await done
 
-    async def rehearse(self, function: Callable[..., Any], *args: object) -> None:
-        """Run once in each process, the first time this is called: loads what later jobs need
-        before any deadline counts. Whoever else calls waits for that."""
-        if self._rehearsal is None:
+    async def rehearse(self, what: Hashable, function: Callable[..., Any], *args: object) -> None:
+        """Run once in each process, the first time this is called for `what`: loads what later
+        jobs need before any deadline counts. Whoever else calls waits for that."""
+        if what not in self._rehearsals:
             jobs = [asyncio.wrap_future(p.submit(function, *args)) for p in self._processes]
-            self._rehearsal = asyncio.gather(*jobs)
+            self._rehearsals[what] = asyncio.gather(*jobs)
         try:
-            await asyncio.shield(self._rehearsal)
+            await asyncio.shield(self._rehearsals[what])
         except BrokenProcessPool as error:
             raise PoolError("a training process died while it was being prepared") from error
 

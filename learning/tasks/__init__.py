@@ -42,9 +42,12 @@ def load_task(settings: TaskSettings) -> Task:
     return Task(settings, definition, corpus, shares, mix)
 
 
+@lru_cache(maxsize=2)
 def initial_vector(settings: TaskSettings) -> Vector:
-    """The model that round 1 starts from; follows from the settings alone."""
-    return load_task(settings).model.initial_vector(settings.seed)
+    """The model that round 1 starts from, read-only; follows from the settings alone."""
+    vector = load_task(settings).model.initial_vector(settings.seed)
+    vector.flags.writeable = False
+    return vector
 
 
 def data_card(task: Task) -> str:
