@@ -104,6 +104,9 @@ class SignedClient:
         checked = cost.signatures(made=0, checked=len(roster.keys))
         self.tally = total(self._machine.tally, checked)
 
+    def share_cost(self) -> Tally:
+        return self._machine.share_cost()
+
     def share(self, note: bytes) -> SealedShares:
         shares = self._machine.share(note)
         self.tally = self._machine.tally

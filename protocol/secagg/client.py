@@ -110,6 +110,11 @@ class ClientMachine:
         self._pairings = {peer: pair(own, peer, roster.keys[peer], self._sum) for peer in peers}
         self._enter(after, cost.receive_roster(len(peers)))
 
+    def share_cost(self) -> Tally:
+        """What `share` takes, once the roster is there."""
+        holders = self._holders & {self.client, *self._pairings}
+        return cost.share(len(holders), len(self._pairings), self.terms.threshold)
+
     def share(self, note: bytes) -> SealedShares:
         """Split both secrets among the holders; seal each peer's shares and the note for it."""
         after = self._due(Step.SHARE)
@@ -123,7 +128,7 @@ class ClientMachine:
         }
         self._self_seed = seed
         self._parcels = {peer: parcel for peer, parcel in parcels.items() if peer == self.client}
-        self._enter(after, cost.share(len(parcels), len(sealed), self.terms.threshold))
+        self._enter(after, self.share_cost())
         return SealedShares(self._sum.round, self._sum.attempt, sealed)
 
     def receive_delivery(self, delivery: Delivery) -> Mapping[int, bytes]:

@@ -155,7 +155,11 @@ class ServerMachine:
 
     def close_unmasking(self) -> tuple[Mask, ...]:
         """End the sum; return the masks to apply to the vectors' sum so that the updates' remains:
-        each survivor's own, and each between a survivor and a lost peer."""
+        each survivor's own, and each between a survivor and a lost peer.
+
+        TooFewSurvivors if shares are lacking; ProtocolError if shares of a lost client's key are
+        false: whose, cannot be told, so the sum is lost.
+        """
         if self.phase is not Phase.UNMASKING:
             raise LocalError(f"unmasking cannot be closed in {self._phase_name()}")
         self._check_enough(self._answered)

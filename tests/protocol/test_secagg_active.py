@@ -9,6 +9,7 @@ import pytest
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
 from protocol.identity import Identity
 from protocol.messages import Consistency, PublicKeys, Roster, Signatures, Survivors
+from protocol.secagg import cost
 from protocol.secagg.active import Pinned, SignedClient, SignedServer
 from protocol.secagg.aggregate import Aggregate
 from protocol.secagg.client import ClientMachine
@@ -97,6 +98,7 @@ def test_costs_name_signatures_and_verifications() -> None:
     }
     client.receive_roster(scene.server.roster_for(1))
     assert client.tally[Operation.VERIFICATION] == 7
+    assert client.share_cost() == cost.share(7, 6, THRESHOLD)
     scene = Scene()
     words = np.zeros(4, "<u4")
     assert scene.clients[1].mask_cost(words) == {Operation.MASK_BYTE: 7 * 16}

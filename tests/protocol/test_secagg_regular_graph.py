@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
 from protocol.messages import Plan, SealedShares, Unmask
+from protocol.secagg import cost
 from protocol.secagg.keys import Randomness, Sum
 from protocol.secagg.regular_graph import (
     RegularGraph,
@@ -194,6 +195,17 @@ def test_only_neighbours_are_told_and_tell() -> None:
             assert set(item.self_seed_shares) == near - {5}
             assert set(item.masking_key_shares) == near & {5}
     assert set(rehearsal.server.roster_for(0).keys) == {0, *graph.neighbours(0)}
+
+
+def test_sharing_costs_what_few_holders_take() -> None:
+    """Nobody holds shares of its own secrets here: as many holders as peers."""
+    rehearsal = Rehearsal(Terms(SUM, RegularGraph.drawn(range(12), 4, SEED, SUM), 3), source)
+    rehearsal.keys()
+    client = rehearsal.clients[0]
+    client.receive_roster(rehearsal.server.roster_for(0))
+    assert client.share_cost() == cost.share(4, 4, 3)
+    assert len(client.share(b"").sealed) == 4
+    assert client.tally == cost.share(4, 4, 3)
 
 
 def test_a_plan_sets_the_graph() -> None:

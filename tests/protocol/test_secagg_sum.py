@@ -164,6 +164,7 @@ def test_costs_are_those_of_the_work_done() -> None:
     assert client.tally == cost.advertise() == {Operation.KEY_AGREEMENT: 2}
     client.receive_roster(rehearsal.server.roster_for(0))
     assert client.tally == cost.receive_roster(4) == {Operation.KEY_AGREEMENT: 8}
+    assert client.share_cost() == cost.share(5, 4, 3)
     message = client.share(b"")
     assert client.tally == cost.share(5, 4, 3)
     assert client.tally[Operation.FIELD_MULTIPLICATION] == 2 * 5 * 2
