@@ -85,6 +85,8 @@ class ClientMachine:
         """Whose shares were delivered (U2 of the paper without this client)."""
         self._masks: Masks | None = None
         self._masked_words = 0
+        self._word: object = None
+        """Kind of the words masked so far: another width would read the same keystream twice."""
 
     def advertise(self) -> PublicKeys:
         """Draw both key pairs; the public halves are for everyone."""
@@ -158,8 +160,11 @@ class ClientMachine:
         after = self._due(Step.MASK)
         if self._masks is None or offset != self._masked_words:
             raise LocalError(f"masking must go on at {self._masked_words}, not at {offset}")
+        if self._masked_words and words.dtype != self._word:
+            raise LocalError("all ranges of a vector must have the same kind of words")
         self._masks.apply(words, offset)
         self._masked_words += words.size
+        self._word = words.dtype
         self._enter(after, self.mask_cost(words))
 
     def unmask(self, survivors: Survivors) -> Unmask:

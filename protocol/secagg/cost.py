@@ -1,7 +1,7 @@
 """What each step takes, in operations, known before it is done: a device is charged from this.
 
-Formulas in the numbers of clients involved; the machines report them and a test holds them against
-operations really counted. Hashing and copying are below a percent of the rest and not charged.
+Formulas in the numbers of clients involved; the machines report them, and a test holds them against
+counts worked out by hand. Hashing and copying are below a percent of the rest and not charged.
 """
 
 from protocol.sizes import SEALED_PLAINTEXT_BYTES

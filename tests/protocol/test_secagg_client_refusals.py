@@ -256,6 +256,14 @@ def test_no_coordinate_is_masked_twice_and_none_is_skipped(offset: int) -> None:
     assert not words.any()
 
 
+def test_words_of_another_width_would_reuse_the_keystream() -> None:
+    scene = Scene(Phase.MASKED)
+    words = np.zeros(WORDS, "<u8")
+    line = refused(scene.me, LocalError, lambda: scene.me.mask(words, WORDS))
+    assert "same kind of words" in line
+    assert not words.any()
+
+
 def test_masking_cannot_begin_in_the_middle() -> None:
     scene = Scene(Phase.DELIVERED)
     refused(scene.me, LocalError, lambda: scene.me.mask(np.zeros(4, "<u4"), 4))
