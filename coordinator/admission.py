@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiohttp import WSMsgType, web
@@ -28,28 +28,28 @@ M = TypeVar("M", bound=Message)
 class Admission:
     """How this run admits workers. `token` and `session` never reach a log."""
 
-    token: str
-    session: bytes
+    token: str = field(repr=False)
+    session: bytes = field(repr=False)
     settings: Mapping[str, Json]
     limit_s: float
 
     async def admit(
         self, socket: web.WebSocketResponse, registry: Registry
     ) -> tuple[Client, bool] | None:
-        """The admitted client and whether it has come back; None if it was refused."""
+        """The admitted client and whether it has come back; None if it was refused or left."""
         try:
             async with asyncio.timeout(self.limit_s):
                 hello = await self._identified(socket)
             client, back = registry.admit(hello.identity, hello.device, hello.member)
         except (ProtocolError, FleetFull) as refusal:
-            await socket.send_bytes(codec.encode(Refused(str(refusal))))
+            await _tell(socket, Refused(str(refusal)))
         except TimeoutError:
-            await socket.send_bytes(codec.encode(Refused("the handshake took too long")))
+            await _tell(socket, Refused("the handshake took too long"))
+        except ConnectionError:  # gone before its challenge: nobody to refuse
+            pass
         else:
-            await socket.send_bytes(
-                codec.encode(Welcome(client.id, client.credential, self.settings))
-            )
-            return client, back
+            if await _tell(socket, Welcome(client.id, client.credential, self.settings)):
+                return client, back
         return None
 
     async def _identified(self, socket: web.WebSocketResponse) -> Hello:
@@ -64,6 +64,15 @@ class Admission:
         await socket.send_bytes(codec.encode(challenge))
         verify_proof(await receive(socket, Proof), challenge, hello.identity)
         return hello
+
+
+async def _tell(socket: web.WebSocketResponse, message: Message) -> bool:
+    """False if nobody is there any more to hear it."""
+    try:
+        await socket.send_bytes(codec.encode(message))
+    except ConnectionError:
+        return False
+    return True
 
 
 async def receive(socket: web.WebSocketResponse, kind: type[M]) -> M:

@@ -49,8 +49,9 @@ class _Face:
         reason = "its connection is gone"
         try:
             async for frame in socket:
-                if frame.type is WSMsgType.BINARY:
-                    coordinator.deliver(client, codec.decode(frame.data))
+                if frame.type is not WSMsgType.BINARY:
+                    raise ProtocolError("a frame that is no message, or one that is too big")
+                coordinator.deliver(client, codec.decode(frame.data))
         except ProtocolError as error:
             reason = f"sent garbage: {error}"
         finally:
@@ -60,7 +61,8 @@ class _Face:
 
     async def model(self, request: web.Request) -> web.StreamResponse:
         client = self._authenticated(request)
-        if _number(request, "round") != self._coordinator.status.round:
+        played = self._coordinator.current_round
+        if played is None or _number(request, "round") != played.place[0]:
             raise web.HTTPConflict(text="that round is not being played")
         body = memoryview(self._coordinator.model.vector.astype("<f4", copy=False).data).cast("B")
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
@@ -68,15 +70,19 @@ class _Face:
         await response.prepare(request)
         progress = Transfer(0, len(body))
         self._coordinator.status.downloads[client.id] = progress
+        stall_s = self._coordinator.limits.stall_s
         try:
             for start in range(0, len(body), PIECE_BYTES):
-                async with asyncio.timeout(self._coordinator.limits.stall_s):
+                async with asyncio.timeout(stall_s):
                     await response.write(body[start : start + PIECE_BYTES])
                 progress.done_bytes = min(start + PIECE_BYTES, len(body))
             await response.write_eof()
         except TimeoutError:
+            played.lose(client.id, f"download: no byte for {stall_s:g} s")
             if request.transport is not None:
                 request.transport.abort()
+        except ConnectionError:
+            played.lose(client.id, "download: the connection broke")
         finally:
             self._coordinator.status.downloads.pop(client.id, None)
         return response

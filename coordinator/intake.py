@@ -5,16 +5,21 @@ sending and its arrival: right up to the fastest one-way trip of the unshaped co
 under a millisecond on one host).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import msgpack
 
+from protocol import fields as field
 from protocol.errors import ProtocolError
-from protocol.telemetry import Event, Recorder, Span
+from protocol.telemetry import Event, Json, Recorder, Span
 
 MAX_BATCH_BYTES = 1 << 20
+_count = field.integer(0, 2**53)
+_name = field.text(32, 1)
+_BATCH_KEYS = {"sent_s", "spans", "events"}
 _SPAN_KEYS = {"phase", "round", "start_s", "end_s", "bytes_up", "bytes_down", "notes"}
 _EVENT_KEYS = {"kind", "round", "time_s", "notes"}
 
@@ -31,10 +36,11 @@ class TelemetryIntake:
         """
         try:
             batch = msgpack.unpackb(body, strict_map_key=True)
-            difference_s = now_s - float(batch["sent_s"])
-            spans = [_span(client, item) for item in batch["spans"]]
-            events = [_event(client, item) for item in batch["events"]]
-        except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+            _check_keys(batch, _BATCH_KEYS)
+            difference_s = now_s - _seconds(batch["sent_s"])
+            spans = [_span(client, item) for item in _list(batch["spans"])]
+            events = [_event(client, item) for item in _list(batch["events"])]
+        except (ValueError, RecursionError, msgpack.UnpackException) as error:
             raise ProtocolError(f"telemetry batch malformed: {type(error).__name__}") from error
         offset_s = min(difference_s, self._offset_s.get(client, difference_s))
         self._offset_s[client] = offset_s
@@ -47,16 +53,43 @@ class TelemetryIntake:
 
 
 def _span(client: int, item: Mapping[str, Any]) -> Span:
-    if set(item) != _SPAN_KEYS:
-        raise KeyError("span keys")
-    numbers = [float(item[key]) for key in ("start_s", "end_s")]
-    counts = [int(item[key]) for key in ("round", "bytes_up", "bytes_down")]
-    phase, notes = str(item["phase"])[:32], dict(item["notes"])
-    return Span(phase, counts[0], client, numbers[0], numbers[1], counts[1], counts[2], notes)
+    _check_keys(item, _SPAN_KEYS)
+    return Span(
+        phase=_name("phase", item["phase"]),
+        round=_count("round", item["round"]),
+        client=client,
+        start_s=_seconds(item["start_s"]),
+        end_s=_seconds(item["end_s"]),
+        bytes_up=_count("bytes_up", item["bytes_up"]),
+        bytes_down=_count("bytes_down", item["bytes_down"]),
+        notes=_notes(item["notes"]),
+    )
 
 
 def _event(client: int, item: Mapping[str, Any]) -> Event:
-    if set(item) != _EVENT_KEYS:
-        raise KeyError("event keys")
-    notes = dict(item["notes"])
-    return Event(str(item["kind"])[:32], int(item["round"]), client, float(item["time_s"]), notes)
+    _check_keys(item, _EVENT_KEYS)
+    kind, round_ = _name("kind", item["kind"]), _count("round", item["round"])
+    return Event(kind, round_, client, _seconds(item["time_s"]), _notes(item["notes"]))
+
+
+def _check_keys(item: object, keys: set[str]) -> None:
+    if not isinstance(item, dict) or item.keys() != keys:
+        raise field.Malformed("not a map with the keys of a batch, a span or an event")
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise field.Malformed("not a list")
+    return value
+
+
+def _seconds(value: object) -> float:
+    """Finite, or a clock would be lost for good: the smallest difference seen is kept."""
+    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise field.Malformed("not a finite number of seconds")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _notes(value: object) -> dict[str, Json]:
+    """Plain finite values only: whatever is recorded must go into JSON."""
+    return field.settings("notes", value)

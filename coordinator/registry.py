@@ -89,7 +89,8 @@ class Registry:
         """The client with this credential; compared in constant time."""
         place, _, secret = credential.partition(".")
         client = self._clients.get(int(place)) if place.isdecimal() and len(place) < 10 else None
-        if client is None or not hmac.compare_digest(client.secret.encode(), secret.encode()):
+        given = secret.encode(errors="surrogateescape")  # headers may hold bytes that are no text
+        if client is None or not hmac.compare_digest(client.secret.encode(), given):
             return None
         return client
 

@@ -17,7 +17,8 @@ from protocol.sizes import DIGEST_BYTES
 
 
 class UploadRejected(Exception):
-    """The body is not a whole vector: too long, too short, altered, or it stopped moving."""
+    """The body is not a whole vector (too long, too short, altered, or it stopped moving), or
+    there is no room for it."""
 
 
 async def spool(
@@ -38,6 +39,9 @@ async def spool(
         if digest != tail:
             raise UploadRejected("the digest does not match the vector")
         file.flush()
+    except OSError as error:
+        file.close()
+        raise UploadRejected(f"cannot be stored here: {error.strerror}") from error
     except BaseException:
         file.close()
         raise
@@ -59,6 +63,8 @@ async def _copy(
         file.write(vector_part)
         progress.done_bytes += len(vector_part)
         tail += piece[len(vector_part) :]
+        if len(tail) > DIGEST_BYTES:  # possible where the declared length was of a compressed body
+            raise UploadRejected("holds more bytes than it declares")
     if progress.done_bytes < vector_bytes:
         raise UploadRejected(f"ended after {progress.done_bytes} of {vector_bytes} bytes")
     return digest.digest(), tail
