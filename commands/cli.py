@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from commands import compare, coordinator, profiles, report, run, unbuilt, worker
+from commands import compare, coordinator, handout, profiles, report, run, unbuilt, worker
 from commands.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, ModuleType] = {
     "compare": compare,
     "coordinator": coordinator,
     "worker": worker,
+    "identities": handout,
     "profiles": profiles,
     "report": report,
 }

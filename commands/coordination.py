@@ -1,8 +1,9 @@
 """Putting a coordinator together and serving it."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from ssl import SSLContext
 
 from aiohttp import web
@@ -15,7 +16,7 @@ from coordinator.app import build_app
 from coordinator.engine import Coordinator, Parts
 from coordinator.intake import TelemetryIntake
 from coordinator.limits import Limits
-from coordinator.round import SumRule
+from coordinator.summation import SumRule
 from protocol.sizes import SESSION_BYTES
 from protocol.telemetry import Recorder, Tracer
 from worker.machine import Executor
@@ -27,8 +28,17 @@ def new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What admits workers, and who they must be where the coordinator is not believed."""
+
+    token: str = field(repr=False)
+    identities: Mapping[int, bytes] | None = None
+    """Identity keys by client, known to all from outside the protocol."""
+
+
 def build_coordinator(
-    study: Study, recorder: Recorder, clock: Clock, executor: Executor, token: str
+    study: Study, recorder: Recorder, clock: Clock, executor: Executor, access: Access
 ) -> Coordinator:
     session = secrets.token_bytes(SESSION_BYTES)
     limits = limits_of(study)
@@ -39,9 +49,16 @@ def build_coordinator(
         ),
         strategy=study.strategy.server(study.strategy_settings),
         rule=SumRule(
-            study.settings.aggregation, session, study.settings.ring_bits, study.threshold
+            study.settings.aggregation,
+            session,
+            study.settings.ring_bits,
+            study.degree,
+            access.identities,
+            study.corrupt,
         ),
-        admission=Admission(token, session, study.client_settings.to_mapping(), limits.handshake_s),
+        admission=Admission(
+            access.token, session, study.client_settings.to_mapping(), limits.handshake_s
+        ),
         tracer=Tracer(recorder, clock),
         intake=TelemetryIntake(recorder),
         limits=limits,

@@ -15,6 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", required=True, metavar="HOST:PORT")
     parser.add_argument("--cert", type=Path, metavar="F", help="TLS certificate (PEM)")
     parser.add_argument("--key", type=Path, metavar="F", help="its private key (PEM)")
+    parser.add_argument(
+        "--identities", type=Path, metavar="DIR", help="against an active adversary"
+    )
     add_run_options(parser)
 
 
@@ -25,6 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     from commands.closing import close
     from commands.emulation import Host
     from commands.execution import Invitation, Listening, execute
+    from commands.identities import read_identities
     from commands.study import prepare
     from protocol.telemetry import Recorder
 
@@ -37,7 +41,12 @@ def run(arguments: argparse.Namespace) -> None:
             flush=True,
         )
 
-    study = prepare(settings)
+    identities = None
+    if settings.adversary == "active":
+        if arguments.identities is None:
+            raise BadInput("--identities: needed with adversary=active: see `identities --help`")
+        identities = read_identities(arguments.identities, ())
+    study = prepare(settings, identities)
     try:
         finished = execute(study, arguments.out, invited, Listening(host, port, context))
     except OSError as error:

@@ -25,7 +25,7 @@ from protocol.telemetry import Recorder, Tracer
 from worker.client import Device
 from worker.machine import Executor, in_thread
 from worker.pool import TrainingPool
-from worker.worker import Place, Worker
+from worker.worker import Pins, Place, Worker
 
 Clock = Callable[[], float]
 
@@ -53,6 +53,8 @@ class Ways:
     data_dir: str | None = None
     ssl: SSLContext | None = None
     on_joined: Callable[[str], None] = lambda credential: None
+    pins: Callable[[int], Pins | None] = lambda member: None
+    """By member: its identity and everybody's, where the coordinator is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ class EmulatedWorker:
 
     async def run(self, url: str, token: str, ways: Ways) -> str:
         """Play the device until the coordinator ends the run; returns its reason."""
-        place = Place(url, token, self.site.device.name, self.site.member, ways.data_dir)
+        member = self.site.member
+        pins = None if member is None else ways.pins(member)
+        place = Place(url, token, self.site.device.name, member, ways.data_dir, pins)
         timeout = aiohttp.ClientTimeout(total=None)  # a slow transfer is not a failed one
         connector = ShapedConnector(self._links, limit=0, ssl=ways.ssl or True)
         try:

@@ -10,13 +10,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 
-from commands.coordination import build_coordinator, new_token, served
+from commands.coordination import Access, build_coordinator, new_token, served
 from commands.emulation import Host, run_clock
 from commands.errors import BadInput, Failure
 from commands.live import shown
@@ -38,7 +38,7 @@ class Invitation:
     """Where the coordinator is to be found, and what admits to it."""
 
     url: str
-    token: str
+    token: str = field(repr=False)
 
 
 Workers = Callable[[Invitation, Host, Recorder], Awaitable[None]]
@@ -115,15 +115,15 @@ async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Li
         host = await stack.enter_async_context(
             hosted(study.settings.time_scale, study.settings.training_processes)
         )
-        token = new_token()
-        coordinator = build_coordinator(study, folder, host.clock, host.pool, token)
+        access = Access(new_token(), study.identities.public if study.identities else None)
+        coordinator = build_coordinator(study, folder, host.clock, host.pool, access)
         url = await stack.enter_async_context(
             served(coordinator, (listening.host, listening.port), listening.ssl)
         )
         await stack.enter_async_context(shown(coordinator.status, study.fleet))
         Tracer(folder, host.clock).event("run_started", 0)
         try:
-            await together(coordinator.run(), workers(Invitation(url, token), host, folder))
+            await together(coordinator.run(), workers(Invitation(url, access.token), host, folder))
         finally:
             shapes = {p.name: p.shape for p in study.task.structure.parameters}
             folder.write_model(coordinator.model.vector, shapes)

@@ -21,8 +21,9 @@ from protocol.sizes import DIGEST_BYTES
 from protocol.stragglers import Verdict, find_stragglers
 from protocol.work import Tally, total
 
-CONTROL_TRIPS = {"plain": 1, "secagg": 3}
-"""Exchanges of control messages in a round: notes; or keys, shares and unmasking."""
+CONTROL_TRIPS = {"plain": 1, "secagg": 3, "secagg+": 3}
+"""Exchanges of control messages in a round: notes; or keys, shares and unmasking (and one more
+for consistency against an active coordinator)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,17 @@ def _crypto(study: Study) -> Tally:
     """Keys, shares, quantisation and masks of one client with everybody there."""
     if study.settings.aggregation == "plain":
         return cost.quantise(study.words)
-    clients, peers = study.clients, study.clients - 1
+    threshold, neighbours = study.degree(study.clients)
+    peers = neighbours or study.clients - 1
+    holders = peers if neighbours else study.clients
+    signed = study.settings.adversary == "active"
     vector_bytes = study.words * study.fixed_point.word.itemsize
     return total(
         cost.advertise(),
         cost.receive_roster(peers),
-        cost.share(clients, peers, study.threshold(clients)),
+        cost.share(holders, peers, threshold),
         cost.receive_delivery(peers),
         cost.quantise(study.words),
-        cost.masks(clients, vector_bytes),
+        cost.masks(peers + 1, vector_bytes),
+        cost.signatures(made=2, checked=2 * study.clients) if signed else {},
     )

@@ -6,9 +6,11 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from commands.emulation import EmulatedWorker, Host, Site, Ways
 from commands.execution import Invitation, Workers
+from commands.identities import pins_of, write_identities
 from commands.study import Study
 from commands.worker import TOKEN_VARIABLE
 from protocol.errors import ProtocolError
@@ -23,13 +25,16 @@ def local_workers(study: Study) -> Workers:
 
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
         sites = [Site(m.device, m.network, m.index) for m in study.fleet.members]
-        ways = Ways(study.settings.data)
+        ways = Ways(study.settings.data, pins=pins_of(study.identities, study.settings.corrupt))
         async with asyncio.TaskGroup() as group:
             for site in sites:
                 group.create_task(play(site, invitation, host, (recorder, ways)))
 
     async def as_processes(invitation: Invitation, host: Host, recorder: Recorder) -> None:
-        await _in_processes(study, invitation)
+        with TemporaryDirectory() as folder:
+            if study.identities is not None:
+                write_identities(study.identities, Path(folder))
+            await _in_processes(study, invitation, Path(folder))
 
     return as_processes if study.settings.placement == "processes" else as_tasks
 
@@ -48,14 +53,14 @@ async def play(
         recorder.record(Event("worker_gave_up", 0, site.member, host.clock(), notes))
 
 
-async def _in_processes(study: Study, invitation: Invitation) -> None:
+async def _in_processes(study: Study, invitation: Invitation, folder: Path) -> None:
     """Spread the fleet over processes; all are gone when this ends, however it ends."""
     count = min(study.settings.processes, len(study.fleet.members))
     processes: list[Process] = []
     try:
         for part in range(count):
             members = range(part, len(study.fleet.members), count)
-            processes.append(await _start(study, invitation, members))
+            processes.append(await _start(study, invitation, members, folder))
         await asyncio.gather(*(process.wait() for process in processes))
     finally:
         for process in processes:
@@ -64,11 +69,15 @@ async def _in_processes(study: Study, invitation: Invitation) -> None:
         await asyncio.gather(*(process.wait() for process in processes))
 
 
-async def _start(study: Study, invitation: Invitation, members: Sequence[int]) -> Process:
+async def _start(
+    study: Study, invitation: Invitation, members: Sequence[int], folder: Path
+) -> Process:
     settings = study.settings
     arguments = ["worker", "--join", invitation.url, "--profile", settings.profile]
     arguments += ["--members", ",".join(map(str, members)), "--processes", "1"]
     arguments += ["--time-scale", str(settings.time_scale)]
+    if study.identities is not None:
+        arguments += ["--identities", str(folder), "--corrupt", str(settings.corrupt)]
     if settings.data is not None:
         arguments += ["--data", settings.data]
     return await asyncio.create_subprocess_exec(

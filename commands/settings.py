@@ -32,6 +32,12 @@ class RunSettings:
     aggregation: str = "secagg"
     adversary: str = "semi-honest"
     threshold: int | None = None
+    neighbours: int | None = None
+    """Of a client under `secagg+`; with the threshold, chosen from the two fractions by default."""
+    corrupt: float = 0.1
+    """Fraction of clients assumed to be in league with the coordinator."""
+    lost: float = 0.1
+    """Fraction of clients assumed to be lost in a round."""
     ring_bits: int = 32
     clip: float = 0.5
     """Largest change of one weight in one round that fixed point carries."""
@@ -74,20 +80,19 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _NOT_BUILT = {
     "clock": {"virtual"},
     "net": {"packet", "kernel"},
-    "aggregation": {"secagg+"},
-    "adversary": {"active"},
 }
 _AT_LEAST: dict[str, float] = {
     "rounds": 1,
     "processes": 1,
     "training_processes": 1,
     "threshold": 1,
+    "neighbours": 2,
     "warmup_rounds": 0,
     "seed": 0,
     "epochs": 1,
     "batch_size": 1,
 }
-_MAY_BE_ZERO = {"straggler_share", "straggler_margin", "momentum"}
+_MAY_BE_ZERO = {"straggler_share", "straggler_margin", "momentum", "corrupt", "lost"}
 _FIELDS = {field.name: field.type for field in fields(RunSettings)}
 
 

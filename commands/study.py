@@ -4,11 +4,13 @@ a worker starts, so that a bad setting costs one line and no time."""
 import os
 import platform
 import subprocess
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 
-from commands.errors import BadInput
+from commands.errors import BadInput, not_built_yet
+from commands.identities import Identities
 from commands.settings import RunSettings
 from learning.layout import Divisor, VectorLayout
 from learning.task import Task, TaskError, TaskSettings
@@ -17,6 +19,7 @@ from learning.training import OPTIMISERS
 from netem import fidelity
 from profiles import Fleet, ProfileError, load_fleet
 from protocol.errors import LocalError
+from protocol.secagg.regular_graph import check_degree, choose_degree
 from protocol.secagg.ring import FixedPoint
 from protocol.secagg.threshold import check_threshold, default_threshold
 from protocol.settings import ClientSettings
@@ -39,6 +42,8 @@ class Study:
     layout: VectorLayout
     fixed_point: FixedPoint
     client_settings: ClientSettings
+    identities: Identities | None = None
+    """Of all clients, where the coordinator is not to be believed."""
 
     @property
     def clients(self) -> int:
@@ -53,17 +58,37 @@ class Study:
     def divisor(self) -> Divisor:
         return "all" if self.settings.mean == "all" else "participation"
 
-    def threshold(self, parties: int) -> int:
-        """Shares needed among so many parties of one secure sum."""
-        return self.settings.threshold or default_threshold(parties)
+    def degree(self, parties: int) -> tuple[int, int]:
+        """(threshold, neighbours) among so many parties of one secure sum; neighbours 0: all.
+
+        Raises LocalError if the settings miss a bound among so many."""
+        settings = self.settings
+        if settings.aggregation == "secagg":
+            return settings.threshold or default_threshold(parties), 0
+        if settings.neighbours is None and settings.threshold is None:
+            neighbours, threshold = choose_degree(parties, settings.corrupt, settings.lost)
+            return threshold, neighbours
+        if settings.neighbours is None or settings.threshold is None:
+            raise LocalError("secagg+: neighbours and threshold: set both, or neither")
+        found = settings.neighbours, settings.threshold
+        check_degree(parties, *found, settings.corrupt, settings.lost)
+        return found[1], found[0]
+
+    def corrupt(self, parties: int) -> int:
+        """How many of so many parties are assumed to be in league with the coordinator."""
+        return ceil(self.settings.corrupt * parties - 1e-9)
 
 
-def prepare(settings: RunSettings) -> Study:
-    """Raises BadInput naming where, key and rule."""
+def prepare(settings: RunSettings, identities: Identities | None = None) -> Study:
+    """Raises BadInput naming where, key and rule. `identities`: those given out beforehand; a
+    launch that plays all workers itself draws its own."""
     try:
-        return _prepare(settings)
+        study = _prepare(settings)
     except (ProfileError, TaskError, SettingsError, UnknownStrategy, LocalError) as error:
         raise BadInput(str(error)) from error
+    if settings.adversary == "active" and settings.aggregation != "plain":
+        return replace(study, identities=identities or Identities.drawn(study.clients))
+    return study
 
 
 def _prepare(settings: RunSettings) -> Study:
@@ -81,12 +106,10 @@ def _prepare(settings: RunSettings) -> Study:
             settings.alpha,
         )
     )
-    if settings.aggregation != "plain":
-        if strategy.needs_plain:
-            raise BadInput(f"strategy: {strategy.name}: needs single updates: aggregation=plain")
-        check_threshold(clients, settings.threshold or default_threshold(clients))
+    if settings.aggregation != "plain" and strategy.needs_plain:
+        raise BadInput(f"strategy: {strategy.name}: needs single updates: aggregation=plain")
     weight = max(task.examples(client) for client in range(clients))
-    return Study(
+    study = Study(
         settings,
         fleet,
         task,
@@ -96,6 +119,20 @@ def _prepare(settings: RunSettings) -> Study:
         FixedPoint(settings.clip, settings.ring_bits, weight, clients),
         _client_settings(settings, strategy_settings, clients, weight),
     )
+    if settings.aggregation != "plain":
+        _check_degree(study)
+    return study
+
+
+def _check_degree(study: Study) -> None:
+    settings, clients = study.settings, study.clients
+    if settings.aggregation == "secagg+":
+        if settings.adversary == "active":
+            raise not_built_yet("aggregation=secagg+ with adversary=active")
+        study.degree(clients)
+        return
+    threshold, active = study.degree(clients)[0], settings.adversary == "active"
+    check_threshold(clients, threshold, study.corrupt(clients), active)
 
 
 def _strategy_settings(settings: RunSettings) -> StrategySettings:
@@ -127,6 +164,7 @@ def _client_settings(
         clip=settings.clip,
         ring_bits=settings.ring_bits,
         max_weight=weight,
+        adversary="semi-honest" if settings.aggregation == "plain" else settings.adversary,
     )
 
 
@@ -140,11 +178,14 @@ def config(study: Study) -> dict[str, object]:
         "learning_rate": training.learning_rate,
         "optimiser": training.optimiser,
     }
+    threshold, neighbours = (0, 0)
+    if settings.aggregation != "plain":
+        threshold, neighbours = study.degree(study.clients)
     secure = {
         "protocol": settings.aggregation,
         "adversary": settings.adversary,
-        "threshold": study.threshold(study.clients),
-        "neighbours": study.clients - 1,
+        "threshold": threshold,
+        "neighbours": neighbours or study.clients - 1,
         "ring_bits": settings.ring_bits,
         "clip": settings.clip,
     }

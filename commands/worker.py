@@ -3,7 +3,7 @@
 import argparse
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from commands.errors import BadInput, Failure
 
 if TYPE_CHECKING:
     from commands.emulation import Site
+    from worker.worker import Pins
 
 DESCRIBE = "play devices for a coordinator somewhere else"
 TOKEN_VARIABLE = "TESTBED_TOKEN"
@@ -25,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=1, metavar="N", help="how many of them")
     parser.add_argument("--profile", metavar="FLEET|FILE", help="instead: members of a fleet")
     parser.add_argument("--members", metavar="I,J,...", help="which members (all)")
+    parser.add_argument(
+        "--identities", type=Path, metavar="DIR", help="against an active adversary"
+    )
+    parser.add_argument("--corrupt", type=float, default=0.1, metavar="X", help="(0.1)")
     parser.add_argument("--data", metavar="DIR", help="where the task's data lies")
     parser.add_argument("--cert", type=Path, metavar="F", help="certificate to trust (PEM)")
     parser.add_argument("--processes", type=int, metavar="N", help="training processes (cores)")
@@ -48,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     from protocol.errors import ProtocolError
     from worker.channel import ChannelLost, JoinRefused
 
-    ways = Ways(arguments.data, _trusted(arguments.cert))
+    ways = Ways(arguments.data, _trusted(arguments.cert), pins=_pins(arguments, sites))
     invitation = Invitation(arguments.join.rstrip("/"), token)
     means = arguments.time_scale, arguments.processes
     try:
@@ -59,6 +64,19 @@ def run(arguments: argparse.Namespace) -> None:
         raise Failure(str(error)) from error
     except asyncio.CancelledError:
         raise Failure("terminated") from None
+
+
+def _pins(arguments: argparse.Namespace, sites: "Sequence[Site]") -> "Callable[[int], Pins | None]":
+    from commands.identities import pins_of, read_identities
+
+    if arguments.identities is None:
+        return pins_of(None, 0.0)
+    members = [site.member for site in sites if site.member is not None]
+    if not members:
+        raise BadInput("--identities: needs --profile and --members: an identity is a member's")
+    if not 0 <= arguments.corrupt < 1:
+        raise BadInput(f"--corrupt: must lie in [0, 1), got {arguments.corrupt}")
+    return pins_of(read_identities(arguments.identities, members), arguments.corrupt)
 
 
 def _sites(arguments: argparse.Namespace) -> "Sequence[Site]":

@@ -12,8 +12,9 @@ from coordinator.intake import TelemetryIntake
 from coordinator.limits import Limits
 from coordinator.model import GlobalModel
 from coordinator.registry import Client, Registry
-from coordinator.round import Round, RoundResult, SumRule, Surroundings
+from coordinator.round import Round, RoundResult, Surroundings
 from coordinator.status import Status
+from coordinator.summation import SumRule
 from protocol.messages import Failed, Finish, Message, Ready, RoundEnd
 from protocol.telemetry import Tracer
 from strategies.interface import ServerHalf
@@ -54,9 +55,13 @@ class Coordinator:
 
     async def run(self) -> None:
         """Play all rounds. Raises RunFailed when the fleet does not assemble or a round fails."""
-        await self._assemble()
-        for number in range(1, self.status.rounds + 1):
-            await self._play(number)
+        try:
+            await self._assemble()
+            for number in range(1, self.status.rounds + 1):
+                await self._play(number)
+        except RunFailed:
+            await self.finish("the run failed")
+            raise
         await self.finish("all rounds played")
 
     async def finish(self, reason: str) -> None:
@@ -131,6 +136,7 @@ class Coordinator:
     def disconnected(self, client: Client, socket: web.WebSocketResponse, reason: str) -> None:
         if client.socket is socket:
             client.socket, client.ready = None, False
+            self.status.joined = len(self.registry.available())
             self._changed.set()
             self._lose(client, reason)
 

@@ -6,9 +6,9 @@ goes on with the others as long as the protocol can, and says who was lost, when
 
 import asyncio
 import mmap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import IO, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
 
 from aiohttp import web
 
@@ -18,28 +18,12 @@ from coordinator.limits import Limits
 from coordinator.model import GlobalModel
 from coordinator.registry import ABSENT, Client
 from coordinator.status import Status, Transfer
+from coordinator.summation import Place, Step, Summation, SumRule
 from coordinator.uploads import UploadRejected, spool
-from protocol.errors import ProtocolError, TooFewSurvivors
-from protocol.messages import Message, Note, Notes, Plan, PublicKeys, SealedShares, Unmask
+from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
+from protocol.messages import Message
 from protocol.secagg.aggregate import Aggregate
-from protocol.secagg.keys import Sum
-from protocol.secagg.server import ServerMachine
-from protocol.secagg.terms import Terms
 from protocol.telemetry import Json, Tracer
-
-Place = tuple[int, int]
-"""(round, attempt)."""
-
-
-@dataclass(frozen=True, slots=True)
-class SumRule:
-    """How vectors are summed in this run."""
-
-    aggregation: str
-    session: bytes = field(repr=False)
-    ring_bits: int
-    threshold: Callable[[int], int]
-    """Shares needed among so many parties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +68,18 @@ class Round:
         self._parties = {client.id: client for client in parties}
         self._around = around
         self._tracer = around.tracer
+        self._summation = _started(around.rule, place, tuple(self._parties))
         self._aggregate = Aggregate(around.model.words, around.rule.ring_bits)
         self._adding = asyncio.Lock()
         self._gathering: Gathering[object] = Gathering(())
-        self._expected: type[Message] | None = Plan  # nothing is due from clients yet
-        self._accept: Mapping[type[Message], Callable[[int, Any], None]] = {}
+        self._phase = ""
+        self._step: Step | None = None
         self._uploading: set[int] = set()
         self._lost: dict[int, str] = {}
+        self._gone: dict[int, str] = {}
+        """Why a client that has left the round did; it may do so between two phases."""
         self._arrivals_s: dict[int, float] = {}
         self._started_s = 0.0
-        self._machine: ServerMachine | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
     async def run(self) -> RoundResult:
@@ -108,6 +94,8 @@ class Round:
                     )
         except TooFewSurvivors as error:
             raise RoundFailed(f"{error}; lost: {self._lost_text()}") from error
+        except ProtocolError as error:  # shares that give no secret show only once combined
+            raise RoundFailed(f"the sum cannot be unmasked: {error}") from error
         return RoundResult(
             self._number,
             self._attempt,
@@ -121,82 +109,56 @@ class Round:
 
     async def _sum(self) -> Sequence[int]:
         """Leaves the plain sum in the aggregate; returns whose vectors it is of."""
-        if self._around.rule.aggregation == "plain":
-            return await self._collect(await self._open_plainly())
-        machine = self._machine = ServerMachine(self._terms())
-        await self._collect(await self._open_securely(machine))
-        survivors = machine.close_vectors()
-        await self._ask("unmask", Unmask, {c: machine.survivors_for(c) for c in survivors})
-        masks = machine.close_unmasking()
-        await asyncio.to_thread(self._aggregate.remove, masks)
-        return sorted(survivors)
+        summation = self._summation
+        for step in summation.opening:
+            await self._ask(step)
+        survivors = await self._collect()
+        for step in summation.closing:
+            await self._ask(step)
+        if masks := summation.masks():
+            await asyncio.to_thread(self._aggregate.remove, masks)
+        return survivors
 
-    def _terms(self) -> Terms:
-        rule, parties = self._around.rule, tuple(self._parties)
-        sum_ = Sum(rule.session, self._number, self._attempt)
-        return Terms.complete(sum_, parties, rule.threshold(len(parties)))
-
-    def _plan(self) -> dict[int, Message]:
-        rule, parties = self._around.rule, tuple(self._parties)
-        threshold = 0 if rule.aggregation == "plain" else rule.threshold(len(parties))
-        plan = Plan(self._number, self._attempt, parties, rule.aggregation, threshold)
-        return dict.fromkeys(parties, plan)
-
-    async def _open_securely(self, machine: ServerMachine) -> dict[int, Message]:
-        """Keys and shares; returns what to deliver to whom."""
-        self._accept = {
-            PublicKeys: machine.receive_keys,
-            SealedShares: machine.receive_shares,
-            Unmask: machine.receive_unmask,
-        }
-        await self._ask("keys", PublicKeys, self._plan())
-        present = machine.close_keys()
-        await self._ask("shares", SealedShares, {c: machine.roster_for(c) for c in present})
-        return {client: machine.delivery_for(client) for client in machine.close_shares()}
-
-    async def _open_plainly(self) -> dict[int, Message]:
-        """Notes in the clear: plain aggregation hides nothing from the coordinator."""
-        notes: dict[int, bytes] = {}
-
-        def take(client: int, message: Note) -> None:
-            if (message.round, message.attempt) != self.place:
-                raise ProtocolError("a note of another round")
-            notes[client] = message.note
-
-        self._accept = {Note: take}
-        await self._ask("shares", Note, self._plan())
-        if not notes:
-            raise TooFewSurvivors("no client answered the plan")
-        return dict.fromkeys(notes, Notes(self._number, self._attempt, dict(sorted(notes.items()))))
-
-    async def _collect(self, deliveries: Mapping[int, Message]) -> Sequence[int]:
+    async def _collect(self) -> Sequence[int]:
         """Whoever gets a delivery downloads, trains and uploads; returns whose vectors came."""
-        gathering = await self._ask("collect", None, deliveries)
+        gathering = self._begin("collect", None, self._summation.deliveries())
+        with self._tracer.span("collect", self._number):
+            await gathering.wait(self._around.limits.training_s, exempt=self._uploading)
+        self._note_losses("collect", gathering)
         async with self._adding:  # a vector that was being added is in
             survivors = sorted(gathering.answers)
         if not survivors:
             raise TooFewSurvivors("no client's vector arrived")
         return survivors
 
-    async def _ask(
-        self, phase: str, kind: type[Message] | None, messages: Mapping[int, Message]
+    async def _ask(self, step: Step) -> None:
+        """Carry out one exchange of control messages."""
+        with self._tracer.span(step.phase, self._number):
+            gathering = self._begin(step.phase, step, step.messages())
+            await gathering.wait(self._around.limits.exchange_s)
+        self._note_losses(step.phase, gathering)
+
+    def _begin(
+        self, phase: str, step: Step | None, messages: Mapping[int, Message]
     ) -> Gathering[object]:
-        """Send each client its message and wait for its answer of `kind` (None: a vector)."""
-        limits = self._around.limits
-        limit_s = limits.exchange_s if kind else limits.training_s
+        """Send each client its message; from now on its answer to `step` (None: a whole vector)
+        is taken."""
         gathering = self._gathering = Gathering[object](messages)
-        self._expected = kind
+        self._phase, self._step = phase, step
         self._around.status.enter(phase, gathering.awaited)
-        with self._tracer.span(phase, self._number):
-            for client, message in messages.items():
-                task = asyncio.create_task(self._tell(client, message, gathering))
-                self._telling.add(task)
-                task.add_done_callback(self._telling.discard)
-            await gathering.wait(limit_s, exempt=self._uploading)
+        for client, message in messages.items():
+            if client in self._gone:
+                gathering.lose(client, self._gone[client])
+                continue
+            task = asyncio.create_task(self._tell(client, message, gathering))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+        return gathering
+
+    def _note_losses(self, phase: str, gathering: Gathering[object]) -> None:
         for client, reason in gathering.lost.items():
             self._lost[client] = phase
             self._tracer.event("client_lost", self._number, client, phase=phase, reason=reason)
-        return gathering
 
     async def _tell(self, client: int, message: Message, gathering: Gathering[object]) -> None:
         if not await self._parties[client].send(message):
@@ -204,28 +166,31 @@ class Round:
 
     def deliver(self, client: int, message: Message) -> None:
         """A control message of this round. What is not due is refused and changes nothing."""
-        if type(message) is not self._expected or not self._gathering.awaits(client):
+        step = self._step
+        if step is None or type(message) is not step.answer or not self._gathering.awaits(client):
             self._refused(client, f"{type(message).__name__} is not due")
             return
         try:
-            self._accept[type(message)](client, message)
+            step.take(client, message)
         except ProtocolError as error:
             self._refused(client, str(error))
             self._gathering.lose(client, str(error))
             return
         self._gathering.answer(client, message)
-        if self._machine is not None and self._machine.recoverable:
+        if self._summation.enough():
             self._gathering.finish()
 
     def lose(self, client: int, reason: str) -> None:
-        """The client is gone. Its vector stays if it is whole already."""
+        """The client has left the round. Its vector stays if it is whole already."""
+        self._gone.setdefault(client, reason)
         self._gathering.lose(client, reason)
 
     async def accept_vector(self, client: int, request: web.Request) -> None:
         """Take a whole, checked vector into the sum. Raises ProtocolError if none is due from
         this client, UploadRejected if what came is not one."""
         gathering = self._gathering
-        if self._expected is not None or not gathering.awaits(client) or client in self._uploading:
+        due = self._phase == "collect" and gathering.awaits(client)
+        if not due or client in self._uploading:
             raise ProtocolError("no vector is due from this client")
         self._uploading.add(client)
         uploads = self._around.status.uploads
@@ -252,8 +217,7 @@ class Round:
             if not gathering.awaits(client):
                 raise ProtocolError("the round has gone on without this client")
             gathering.answer(client, None)
-            if self._machine is not None:
-                self._machine.vector_added(client)
+            self._summation.added(client)
             with (
                 mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
                 memoryview(mapped) as packed,
@@ -265,3 +229,11 @@ class Round:
 
     def _lost_text(self) -> str:
         return ", ".join(f"{c} in {phase}" for c, phase in sorted(self._lost.items())) or "nobody"
+
+
+def _started(rule: SumRule, place: Place, parties: tuple[int, ...]) -> Summation:
+    try:
+        return rule.start(rule.plan(place, parties))
+    except (LocalError, ProtocolError) as error:
+        # A fleet that was large enough can shrink between rounds.
+        raise RoundFailed(f"no secure sum among {len(parties)} clients: {error}") from error

@@ -34,6 +34,8 @@ class ClientSettings:
     ring_bits: int
     max_weight: int
     """Public bound on a client's number of examples, its weight in the mean."""
+    adversary: str
+    """`semi-honest` or `active`: whether the coordinator is to be believed."""
 
     def to_mapping(self) -> dict[str, Json]:
         return asdict(self)

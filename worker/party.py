@@ -6,10 +6,12 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from protocol.messages import Delivery, Note, Notes, Plan, Roster, Survivors
+from protocol.messages import Delivery, Note, Notes, Plan, Roster, Signatures, Survivors
 from protocol.secagg import cost
+from protocol.secagg.active import SignedClient
 from protocol.secagg.client import ClientMachine
 from protocol.secagg.ring import Words
+from protocol.work import Tally, total
 from worker.channel import Channel
 from worker.client import Device
 
@@ -43,35 +45,72 @@ class PlainParty:
         return
 
 
-class SecureParty:
+class _MaskingParty:
+    """What both kinds of secure sum have in common for a client."""
+
     def __init__(
-        self, plan: Plan, channel: Channel, device: Device, machine: ClientMachine
+        self, plan: Plan, channel: Channel, device: Device, machine: ClientMachine | SignedClient
     ) -> None:
-        self._plan = plan
+        self._round = plan.round
         self._channel = channel
-        self._device = device
+        self._run = device.cpu.run
+        self._tracer = device.tracer
         self._machine = machine
 
     async def open(self, note: bytes) -> Mapping[int, bytes]:
-        machine, run, round_ = self._machine, self._device.cpu.run, self._plan.round
-        with self._device.tracer.span("keys", round_):
-            await self._channel.send(await run(cost.advertise(), machine.advertise))
+        machine, run = self._machine, self._run
+        with self._tracer.span("keys", self._round):
+            work = total(cost.advertise(), self._signatures(made=1, checked=0))
+            await self._channel.send(await run(work, machine.advertise))
             roster = await self._channel.expect(Roster)
-        with self._device.tracer.span("shares", round_):
-            present = len(roster.keys)
-            await run(cost.receive_roster(present - 1), machine.receive_roster, roster)
-            work = cost.share(present, present - 1, machine.terms.threshold)
-            await self._channel.send(await run(work, machine.share, note))
+        with self._tracer.span("shares", self._round):
+            checks = self._signatures(made=0, checked=len(roster.keys))
+            work = total(cost.receive_roster(len(roster.keys) - 1), checks)
+            await run(work, machine.receive_roster, roster)
+            await self._channel.send(await run(machine.share_cost(), machine.share, note))
             delivery = await self._channel.expect(Delivery)
             work = cost.receive_delivery(len(delivery.sealed))
             notes = await run(work, machine.receive_delivery, delivery)
         return {**notes, machine.client: note}
 
     async def mask(self, words: Words) -> None:
-        work = self._machine.mask_cost(words)
-        await self._device.cpu.run(work, self._machine.mask, words, 0)
+        await self._run(self._machine.mask_cost(words), self._machine.mask, words, 0)
+
+    def _signatures(self, made: int, checked: int) -> Tally:
+        return {}
+
+
+class SecureParty(_MaskingParty):
+    """Against a semi-honest coordinator."""
+
+    def __init__(
+        self, plan: Plan, channel: Channel, device: Device, machine: ClientMachine
+    ) -> None:
+        super().__init__(plan, channel, device, machine)
+        self._client = machine
 
     async def unmask(self) -> None:
         survivors = await self._channel.expect(Survivors)
-        with self._device.tracer.span("unmask", self._plan.round):
-            await self._channel.send(self._machine.unmask(survivors))
+        with self._tracer.span("unmask", self._round):
+            await self._channel.send(self._client.unmask(survivors))
+
+
+class SignedParty(_MaskingParty):
+    """Against an active coordinator: everything signed, nothing revealed before consistency."""
+
+    def __init__(self, plan: Plan, channel: Channel, device: Device, machine: SignedClient) -> None:
+        super().__init__(plan, channel, device, machine)
+        self._signed = machine
+
+    async def unmask(self) -> None:
+        survivors = await self._channel.expect(Survivors)
+        with self._tracer.span("consistency", self._round):
+            work = self._signatures(made=1, checked=0)
+            await self._channel.send(await self._run(work, self._signed.sign, survivors))
+            signatures = await self._channel.expect(Signatures)
+        with self._tracer.span("unmask", self._round):
+            work = self._signatures(made=0, checked=len(signatures.signatures))
+            await self._channel.send(await self._run(work, self._signed.unmask, signatures))
+
+    def _signatures(self, made: int, checked: int) -> Tally:
+        return cost.signatures(made, checked)

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
 import aiohttp
 
@@ -12,12 +13,13 @@ from learning.training import TrainingError
 from protocol.errors import LocalError, ProtocolError
 from protocol.identity import Identity
 from protocol.messages import Failed, Message, Plan, Ready
+from protocol.secagg.active import Pinned, SignedClient
 from protocol.secagg.client import ClientMachine
 from protocol.secagg.terms import Terms
 from protocol.settings import ClientSettings
-from worker.channel import Channel, ChannelLost, Joined, LeftBehind, RunFinished
+from worker.channel import Channel, ChannelLost, Joined, JoinRefused, LeftBehind, RunFinished
 from worker.client import Client, Device, prepare_client
-from worker.party import Party, PlainParty, SecureParty
+from worker.party import Party, PlainParty, SecureParty, SignedParty
 from worker.pool import PoolError
 from worker.round import ClientRound
 from worker.transfer import TransferFailed, Transfers
@@ -25,6 +27,20 @@ from worker.transfer import TransferFailed, Transfers
 RETRIES = 8
 """Attempts to come back after a lost connection: 0.5 s apart at first, doubling to 8 s."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What a worker must know from elsewhere where the coordinator is not to be believed."""
+
+    identity: Identity
+    identities: Mapping[int, bytes]
+    """Everybody's identity keys, by client."""
+    corrupt_fraction: float
+    """How many of the clients may be in league with the coordinator."""
+
+    def corrupt(self, parties: int) -> int:
+        return ceil(self.corrupt_fraction * parties - 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +52,8 @@ class Place:
     device: str
     member: int | None = None
     data_dir: str | None = None
+    pins: Pins | None = None
+    """With these the worker takes part in signed sums only, without them in no such sum."""
 
 
 class Worker:
@@ -53,7 +71,7 @@ class Worker:
         self._http = session
         self._device = device
         self._on_joined = on_joined
-        self._identity = Identity.generate(os.urandom)
+        self._identity = place.pins.identity if place.pins else Identity.generate(os.urandom)
         self._client: Client | None = None
 
     async def run(self) -> str:
@@ -103,18 +121,27 @@ class Worker:
         place = joined.welcome.client
         if self._client is None or self._client.id != place:
             settings = ClientSettings.from_mapping(joined.welcome.settings)
+            self._check_adversary(settings)
             self._client = await prepare_client(
                 (place, joined.session), settings, self._place.data_dir, self._device
             )
         self._client = replace(self._client, session=joined.session)
         return self._client
 
+    def _check_adversary(self, settings: ClientSettings) -> None:
+        """Whether the coordinator is to be believed is not the coordinator's to say alone."""
+        if (settings.adversary == "active") == (self._place.pins is None):
+            raise JoinRefused(
+                f"the run is against a coordinator that is {settings.adversary}; this worker "
+                f"{'has no' if self._place.pins is None else 'was given a'} roster of identities"
+            )
+
     async def _take_part(
         self, client: Client, plan: Plan, channel: Channel, transfers: Transfers
     ) -> Message | None:
         """Play the round; a message that came instead of what was due is handed back."""
         try:
-            party = _party(client, plan, channel)
+            party = _party(client, plan, channel, self._place.pins)
             await ClientRound(client, plan, party, transfers).play()
         except LeftBehind as behind:
             return behind.message
@@ -125,8 +152,13 @@ class Worker:
         return None
 
 
-def _party(client: Client, plan: Plan, channel: Channel) -> Party:
+def _party(client: Client, plan: Plan, channel: Channel, pins: Pins | None) -> Party:
     if plan.aggregation == "plain":
         return PlainParty(plan, channel, client.device)
-    machine = ClientMachine(client.id, Terms.of_plan(client.session, plan), os.urandom)
-    return SecureParty(plan, channel, client.device, machine)
+    terms = Terms.of_plan(client.session, plan)
+    machine = ClientMachine(client.id, terms, os.urandom)
+    if pins is None:
+        return SecureParty(plan, channel, client.device, machine)
+    corrupt = pins.corrupt(len(plan.clients))
+    signed = SignedClient(machine, pins.identity, Pinned(terms, pins.identities, corrupt))
+    return SignedParty(plan, channel, client.device, signed)

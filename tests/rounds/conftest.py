@@ -11,7 +11,8 @@ import aiohttp
 import numpy as np
 import pytest
 
-from commands.coordination import build_coordinator, served
+from commands.coordination import Access, build_coordinator, served
+from commands.identities import pins_of
 from commands.settings import RunSettings
 from commands.study import Study, prepare
 from coordinator.engine import Coordinator
@@ -198,14 +199,16 @@ async def _play(
 ) -> Played:
     study = small_study(folder, clients, **settings)
     scene = Scene(clients)
-    coordinator = build_coordinator(study, scene, scene.clock, instantly, TOKEN)
+    identities = study.identities
+    access = Access(TOKEN, identities.public if identities else None)
+    coordinator = build_coordinator(study, scene, scene.clock, instantly, access)
     played = Played(study, coordinator, scene, coordinator.model.vector.copy())
     async with served(coordinator, ("127.0.0.1", 0)) as url:
         workers = []
         for client in set(range(clients)) - set(absent):
             clock, slowness = Clock(), 3.0 if client in set(slow) else 1.0
             working = _work(
-                Place(url, TOKEN, "galaxy-note10", client),
+                Place(url, TOKEN, "galaxy-note10", client, pins=pins_of(identities, 0.1)(client)),
                 Leaver(leaving, client),
                 Trainer(scene, clock, slowness, client in set(late)),
                 LeavingTracer(scene, clock, client),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.rounds.conftest import Leaving, Play, plain_mean
+from tests.rounds.conftest import Leaving, Play, Played, plain_mean
 
 EVERY_STEP = [
     # step at which client 2 vanishes, phase in which it is lost, whether its vector is in the sum
@@ -22,7 +22,45 @@ EVERY_STEP = [
 @pytest.mark.parametrize(("step", "phase", "in_sum"), EVERY_STEP)
 async def test_a_worker_lost_at_a_step(play: Play, step: str, phase: str, in_sum: bool) -> None:
     played = await play(clients=5, leaving=[Leaving(2, 1, step)], threshold=3)
-    survivors = [0, 1, 2, 3, 4] if in_sum else [0, 1, 3, 4]
+    check_sum_without_2(played, phase, in_sum)
+
+
+@pytest.mark.parametrize(
+    ("step", "phase", "in_sum"),
+    [
+        *EVERY_STEP[:-1],
+        ("begin consistency", "consistency", True),
+        ("begin unmask", "unmask", True),
+    ],
+)
+async def test_the_same_against_an_active_coordinator(
+    play: Play, step: str, phase: str, in_sum: bool
+) -> None:
+    played = await play(
+        clients=5, leaving=[Leaving(2, 1, step)], threshold=4, adversary="active", corrupt=0.2
+    )
+    check_sum_without_2(played, phase, in_sum)
+
+
+@pytest.mark.parametrize(("step", "phase", "in_sum"), EVERY_STEP)
+async def test_the_same_with_a_few_neighbours_each(
+    play: Play, step: str, phase: str, in_sum: bool
+) -> None:
+    played = await play(
+        clients=8,
+        leaving=[Leaving(2, 1, step)],
+        aggregation="secagg+",
+        neighbours=6,
+        threshold=3,
+        corrupt=0.0,
+        lost=0.125,
+    )
+    check_sum_without_2(played, phase, in_sum)
+
+
+def check_sum_without_2(played: Played, phase: str, in_sum: bool) -> None:
+    clients = range(played.study.clients)
+    survivors = [client for client in clients if in_sum or client != 2]
     (finished,) = played.events("round_finished")
     assert finished.notes["survivors"] == survivors
     if not in_sum:

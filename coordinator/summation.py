@@ -1,0 +1,183 @@
+"""How the coordinator comes by a sum: what to ask of whom, step by step. Pure: no sockets.
+
+A `Summation` says which messages open a round, what is delivered to those who then train and
+upload, and which messages close it. `coordinator.round` carries the steps out, whichever it is.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from protocol.errors import ProtocolError, TooFewSurvivors
+from protocol.messages import (
+    Consistency,
+    Message,
+    Note,
+    Notes,
+    Plan,
+    PublicKeys,
+    SealedShares,
+    Unmask,
+)
+from protocol.secagg.active import Pinned, SignedServer
+from protocol.secagg.masks import Mask
+from protocol.secagg.server import ServerMachine
+from protocol.secagg.terms import Terms
+from protocol.sizes import GRAPH_SEED_BYTES
+
+Outgoing = Mapping[int, Message]
+Place = tuple[int, int]
+"""(round, attempt)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One exchange. `messages` closes the step before and says what to send to whom: whoever is
+    not in it has no part any more. Raises TooFewSurvivors."""
+
+    phase: str
+    answer: type[Message]
+    messages: Callable[[], Outgoing]
+    take: Callable[[int, Any], None]
+    """Takes a client's answer; raises ProtocolError and then has changed nothing."""
+
+
+class Summation(Protocol):
+    opening: tuple[Step, ...]
+    closing: tuple[Step, ...]
+
+    def deliveries(self) -> Outgoing:
+        """For whoever may now download, train and upload."""
+
+    def added(self, client: int) -> None:
+        """This client's whole vector is in the sum."""
+
+    def enough(self) -> bool:
+        """Whether the step under way needs no more answers."""
+
+    def masks(self) -> tuple[Mask, ...]:
+        """What to remove from the vectors' sum, once all steps are done."""
+
+
+class PlainSummation:
+    """Notes in the clear; vectors that anybody can read."""
+
+    closing: tuple[Step, ...] = ()
+
+    def __init__(self, plan: Plan) -> None:
+        self._place = (plan.round, plan.attempt)
+        self._notes: dict[int, bytes] = {}
+        planned = dict.fromkeys(plan.clients, plan)
+        self.opening: tuple[Step, ...] = (Step("shares", Note, lambda: planned, self._take),)
+
+    def _take(self, client: int, message: Note) -> None:
+        if (message.round, message.attempt) != self._place:
+            raise ProtocolError(f"Note of client {client} is of another round or attempt")
+        self._notes[client] = message.note
+
+    def deliveries(self) -> Outgoing:
+        if not self._notes:
+            raise TooFewSurvivors("no client answered the plan")
+        return dict.fromkeys(self._notes, Notes(*self._place, dict(sorted(self._notes.items()))))
+
+    def added(self, client: int) -> None:
+        return
+
+    def enough(self) -> bool:
+        return False
+
+    def masks(self) -> tuple[Mask, ...]:
+        return ()
+
+
+class SecureSummation:
+    """Masks and shares, against a semi-honest coordinator."""
+
+    def __init__(self, plan: Plan, terms: Terms) -> None:
+        self.machine = machine = ServerMachine(terms)
+        self._plan = plan
+        self.opening: tuple[Step, ...] = (
+            Step("keys", PublicKeys, lambda: dict.fromkeys(plan.clients, plan), self._take_keys),
+            Step("shares", SealedShares, self._rosters, machine.receive_shares),
+        )
+        self.closing: tuple[Step, ...] = (
+            Step("unmask", Unmask, self._survivors, machine.receive_unmask),
+        )
+
+    def _take_keys(self, client: int, message: PublicKeys) -> None:
+        self.machine.receive_keys(client, message)
+
+    def _rosters(self) -> Outgoing:
+        return {client: self.machine.roster_for(client) for client in self.machine.close_keys()}
+
+    def deliveries(self) -> Outgoing:
+        machine = self.machine
+        return {client: machine.delivery_for(client) for client in machine.close_shares()}
+
+    def _survivors(self) -> Outgoing:
+        machine = self.machine
+        return {client: machine.survivors_for(client) for client in machine.close_vectors()}
+
+    def added(self, client: int) -> None:
+        self.machine.vector_added(client)
+
+    def enough(self) -> bool:
+        return self.machine.recoverable
+
+    def masks(self) -> tuple[Mask, ...]:
+        return self.machine.close_unmasking()
+
+
+class SignedSummation(SecureSummation):
+    """The same where clients believe the coordinator nothing: keys and survivors are signed."""
+
+    def __init__(self, plan: Plan, terms: Terms, pinned: Pinned) -> None:
+        super().__init__(plan, terms)
+        self._signed = signed = SignedServer(self.machine, pinned)
+        (unmask,) = self.closing
+        self.closing = (
+            Step("consistency", Consistency, self._survivors, signed.receive_consistency),
+            Step("unmask", Unmask, self._signatures, unmask.take),
+        )
+
+    def _take_keys(self, client: int, message: PublicKeys) -> None:
+        self._signed.receive_keys(client, message)
+
+    def _rosters(self) -> Outgoing:
+        return {client: self._signed.roster_for(client) for client in self.machine.close_keys()}
+
+    def _signatures(self) -> Outgoing:
+        signed = self._signed
+        return {client: signed.signatures_for(client) for client in signed.close_consistency()}
+
+
+@dataclass(frozen=True, slots=True)
+class SumRule:
+    """How vectors are summed in this run."""
+
+    aggregation: str
+    session: bytes = field(repr=False)
+    ring_bits: int
+    degree: Callable[[int], tuple[int, int]]
+    """(threshold, neighbours) among so many parties; neighbours 0: all."""
+    identities: Mapping[int, bytes] | None = None
+    """Pinned identity keys by client: their presence makes the sum the signed variant."""
+    corrupt: Callable[[int], int] = lambda parties: 0
+    """How many of so many parties may be in league with an active coordinator."""
+
+    def plan(self, place: Place, parties: tuple[int, ...]) -> Plan:
+        if self.aggregation == "plain":
+            return Plan(*place, parties, self.aggregation, 0)
+        threshold, neighbours = self.degree(len(parties))
+        seed = secrets.token_bytes(GRAPH_SEED_BYTES) if neighbours else b""
+        return Plan(*place, parties, self.aggregation, threshold, neighbours, seed)
+
+    def start(self, plan: Plan) -> Summation:
+        if plan.aggregation == "plain":
+            return PlainSummation(plan)
+        terms = Terms.of_plan(self.session, plan)
+        if self.identities is None:
+            return SecureSummation(plan, terms)
+        pinned = Pinned(terms, self.identities, self.corrupt(len(plan.clients)))
+        return SignedSummation(plan, terms, pinned)
