@@ -71,6 +71,7 @@ def limits_of(study: Study) -> Limits:
     settings, scale = study.settings, study.settings.time_scale
     return Limits(
         join_s=settings.join_s * scale,
+        handshake_s=Limits().handshake_s * scale,
         heartbeat_s=settings.heartbeat_s * scale,
         exchange_s=settings.exchange_s * scale,
         training_s=settings.training_s * scale,
@@ -83,12 +84,18 @@ async def served(
     coordinator: Coordinator, address: tuple[str, int], ssl: SSLContext | None = None
 ) -> AsyncIterator[str]:
     """Serve while the context lasts; yields the URL. Port 0 takes a free one. OSError if taken."""
-    runner = web.AppRunner(build_app(coordinator), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        build_app(coordinator),
+        access_log=None,
+        shutdown_timeout=1.0,
+        auto_decompress=False,  # workers compress nothing: a body never grows beyond its length
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, *address, ssl_context=ssl)
         await site.start()
         port = runner.addresses[0][1]
-        yield f"{'https' if ssl else 'http'}://{address[0]}:{port}"
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        yield f"{'https' if ssl else 'http'}://{host}:{port}"
     finally:
         await runner.cleanup()

@@ -95,8 +95,8 @@ class Coordinator:
         for place, reason in self._strategy.left_out().items():
             self.tracer.event("client_left_out", number, place, reason=reason)
         parties = [self.registry[client] for client in participants]
-        self.current_round = Round((number, 1), parties, self._around)
         try:
+            self.current_round = Round((number, 1), parties, self._around)
             result = await self.current_round.run()
         except RoundFailed as failure:
             self.tracer.event("round_failed", number, reason=str(failure))

@@ -14,6 +14,8 @@ class Gathering(Generic[T]):
         self.awaited = set(expected)
         self.answers: dict[int, T] = {}
         self.lost: dict[int, str] = {}
+        self.spared: set[int] = set()
+        """Whose answers were not needed any more; they may still come."""
         self._complete = asyncio.Event()
         self._check()
 
@@ -34,6 +36,7 @@ class Gathering(Generic[T]):
 
     def finish(self) -> None:
         """Enough: whoever is still awaited is neither lost nor needed."""
+        self.spared |= self.awaited
         self.awaited.clear()
         self._check()
 

@@ -167,7 +167,11 @@ class Round:
     def deliver(self, client: int, message: Message) -> None:
         """A control message of this round. What is not due is refused and changes nothing."""
         step = self._step
-        if step is None or type(message) is not step.answer or not self._gathering.awaits(client):
+        due = step is not None and type(message) is step.answer
+        if due and client in self._gathering.spared:
+            self._gathering.spared.discard(client)
+            return
+        if step is None or not due or not self._gathering.awaits(client):
             self._refused(client, f"{type(message).__name__} is not due")
             return
         try:

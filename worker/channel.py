@@ -5,7 +5,7 @@ as the same client and nobody else can.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import aiohttp
@@ -52,7 +52,7 @@ class RunFinished(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    session: bytes
+    session: bytes = field(repr=False)
     welcome: Welcome
 
 

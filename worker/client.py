@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class Device:
 @dataclass(frozen=True, slots=True)
 class Client:
     id: int
-    session: bytes
+    session: bytes = field(repr=False)
     settings: ClientSettings
     task: Task
     layout: VectorLayout

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 import aiohttp
@@ -48,7 +48,7 @@ class Place:
     """Where to join and as what."""
 
     url: str
-    token: str
+    token: str = field(repr=False)
     device: str
     member: int | None = None
     data_dir: str | None = None
@@ -73,37 +73,36 @@ class Worker:
         self._on_joined = on_joined
         self._identity = place.pins.identity if place.pins else Identity.generate(os.urandom)
         self._client: Client | None = None
+        self._retries = 0
 
     async def run(self) -> str:
         """Take part until the coordinator ends the run; returns its reason.
 
         Raises JoinRefused, or ChannelLost when the coordinator stays away."""
-        retries = 0
         while True:
             try:
-                channel = await Channel.open(self._http, self._place.url)
-            except ChannelLost:
-                if self._client is None or retries == RETRIES:
-                    raise
-                await asyncio.sleep(min(FIRST_RETRY_S * 2**retries, LAST_RETRY_S))
-                retries += 1
-                continue
-            retries = 0
-            try:
-                await self._attend(channel)
+                await self._attend(await Channel.open(self._http, self._place.url))
             except RunFinished as finish:
                 return str(finish)
             except ChannelLost:
-                if self._client is None:
+                if self._client is None or self._retries == RETRIES:
                     raise
-            finally:
-                await channel.close()
+            await asyncio.sleep(min(FIRST_RETRY_S * 2**self._retries, LAST_RETRY_S))
+            self._retries += 1
 
     async def _attend(self, channel: Channel) -> None:
+        """Ends by an exception only."""
+        try:
+            await self._converse(channel)
+        finally:
+            await channel.close()
+
+    async def _converse(self, channel: Channel) -> None:
         with self._device.tracer.span("join", 0):
             joined = await channel.join(
                 self._place.token, self._place.device, self._identity, self._place.member
             )
+        self._retries = 0
         self._on_joined(joined.welcome.credential)
         client = await self._prepare(joined)
         transfers = Transfers(self._http, self._place.url, joined.welcome.credential)
@@ -147,6 +146,8 @@ class Worker:
             return behind.message
         except TransferFailed as failure:
             self._device.tracer.event("transfer_failed", plan.round, reason=str(failure))
+            # Only this side may know: nobody shall wait for an upload that will not come.
+            await channel.send(Failed(plan.round, str(failure)[:200]))
         except (TrainingError, TaskError, PoolError, ProtocolError, LocalError) as error:
             await channel.send(Failed(plan.round, f"{type(error).__name__}: {error}"[:200]))
         return None
