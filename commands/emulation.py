@@ -95,7 +95,8 @@ class EmulatedWorker:
         connector = ShapedConnector(self._links, limit=0, ssl=ways.ssl or True)
         try:
             async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-                return await Worker(place, session, self._device, ways.on_joined).run()
+                worker = Worker(place, session, self._device, ways.on_joined, self._meter.restart)
+                return await worker.run()
         finally:
             self._links.close()
             self._report()
@@ -114,6 +115,7 @@ class EmulatedWorker:
             if verdict.rate_error_p50 is None
             else {"p50": verdict.rate_error_p50, "max": verdict.rate_error_max},
             overrun_s=verdict.overrun_s,
+            overrun_share=verdict.overrun_share,
             late_jobs=verdict.late_jobs,
         )
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -133,7 +134,10 @@ async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Li
 async def hosted(time_scale: float, training_processes: int | None) -> AsyncIterator[Host]:
     """What emulated devices of this process share: a timer, training processes, a clock."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    timer = timer_for(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    # More threads than cores would only take the interpreter from one another.
+    loop.set_default_executor(ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="crypto"))
+    timer = timer_for(loop)
     pool = TrainingPool(training_processes or os.cpu_count() or 1)
     try:
         yield Host(timer, pool, time_scale, run_clock(time_scale))

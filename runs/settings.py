@@ -30,7 +30,7 @@ class Bounds:
     lateness_p99_ms: float = 5.0
     rate_error_p50: float = 0.01
     rate_error_max: float = 0.1
-    overrun_share: float = 0.01
+    overrun_share: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,15 @@ class Worker:
         session: aiohttp.ClientSession,
         device: Device,
         on_joined: Callable[[str], None],
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_joined` hears each credential, which telemetry beside the link needs."""
+        """`on_joined` hears each credential, which telemetry beside the link needs; `on_ready`
+        that the device is calibrated and rounds may begin."""
         self._place = place
         self._http = session
         self._device = device
         self._on_joined = on_joined
+        self._on_ready = on_ready
         self._identity = place.pins.identity if place.pins else Identity.generate(os.urandom)
         self._client: Client | None = None
         self._retries = 0
@@ -106,6 +109,7 @@ class Worker:
         self._on_joined(joined.welcome.credential)
         client = await self._prepare(joined)
         transfers = Transfers(self._http, self._place.url, joined.welcome.credential)
+        self._on_ready()
         await channel.send(Ready(client.examples))
         message: Message | None = None
         while True:

@@ -1,0 +1,60 @@
+"""The settings that a welcome carries: there and back, and every way in which they are refused."""
+
+import math
+
+import pytest
+
+from protocol.errors import ProtocolError
+from protocol.settings import ClientSettings
+from protocol.telemetry import Json
+
+GOOD = ClientSettings(
+    task="digits",
+    partition="iid",
+    alpha=0.5,
+    clients=20,
+    seed=0,
+    epochs=2,
+    batch_size=10,
+    learning_rate=0.05,
+    optimiser="sgd",
+    momentum=0.0,
+    strategy="clip",
+    strategy_settings={"min_keep": 0.25},
+    clip=0.5,
+    ring_bits=32,
+    max_weight=72,
+    adversary="semi-honest",
+)
+
+
+def test_there_and_back() -> None:
+    assert ClientSettings.from_mapping(GOOD.to_mapping()) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("task", 3, "task: expected str"),
+        ("clients", "20", "clients: expected int"),
+        ("clients", True, "clients: expected int"),
+        ("clients", -1, "clients: negative"),
+        ("learning_rate", 1, "learning_rate: expected float"),
+        ("learning_rate", math.nan, "learning_rate: not a finite number"),
+        ("clip", math.inf, "clip: not a finite number"),
+        ("clip", -0.5, "clip: negative"),
+        ("strategy_settings", [], "strategy_settings: expected"),
+        ("colour", "blue", "colour: unknown"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_key_and_rule(key: str, value: Json, rule: str) -> None:
+    with pytest.raises(ProtocolError, match=rule):
+        ClientSettings.from_mapping(GOOD.to_mapping() | {key: value})
+
+
+@pytest.mark.parametrize("key", sorted(GOOD.to_mapping()))
+def test_a_missing_key_is_refused(key: str) -> None:
+    mapping = GOOD.to_mapping()
+    del mapping[key]
+    with pytest.raises(ProtocolError, match=f"{key}: missing"):
+        ClientSettings.from_mapping(mapping)
