@@ -41,7 +41,7 @@ class TrainingPool:
     def __init__(self, processes: int) -> None:
         self._processes = [_new_process() for _ in range(processes)]
         self._idle = list(range(processes))
-        self._queue: list[tuple[float, int, Callable[[int], None]]] = []
+        self._queue: list[tuple[float, int, asyncio.Future[Any], Callable[[int], None]]] = []
         self._sequence = itertools.count()
         self._rehearsals: dict[Hashable, asyncio.Future[list[Any]]] = {}
 
@@ -49,13 +49,10 @@ class TrainingPool:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def start(slot: int) -> None:
-            if done.cancelled():
-                self._release(slot)
-                return
             job = self._submit(slot, function, *args)
             job.add_done_callback(lambda job: self._hand_over(slot, job, done))
 
-        heapq.heappush(self._queue, (deadline_s, next(self._sequence), start))
+        heapq.heappush(self._queue, (deadline_s, next(self._sequence), done, start))
         self._dispatch()
         return await done
 
@@ -63,11 +60,13 @@ class TrainingPool:
         """Run once in each process, the first time this is called for `what`: loads what later
         jobs need before any deadline counts. Whoever else calls waits for that."""
         if what not in self._rehearsals:
-            jobs = [asyncio.wrap_future(p.submit(function, *args)) for p in self._processes]
+            slots = range(len(self._processes))
+            jobs = [asyncio.wrap_future(self._submit(slot, function, *args)) for slot in slots]
             self._rehearsals[what] = asyncio.gather(*jobs)
         try:
             await asyncio.shield(self._rehearsals[what])
         except BrokenProcessPool as error:
+            self._rehearsals.pop(what, None)  # its successor is still to be prepared
             raise PoolError("a training process died while it was being prepared") from error
 
     def close(self) -> None:
@@ -83,8 +82,9 @@ class TrainingPool:
 
     def _dispatch(self) -> None:
         while self._idle and self._queue:
-            _, _, start = heapq.heappop(self._queue)
-            start(self._idle.pop())
+            _, _, done, start = heapq.heappop(self._queue)
+            if not done.cancelled():
+                start(self._idle.pop())
 
     def _release(self, slot: int) -> None:
         self._idle.append(slot)

@@ -21,6 +21,8 @@ class RemoteRecorder:
         self._clock = clock
         self._items: list[Span | Event] = []
         self._credential = ""
+        self._sending = asyncio.Lock()
+        self._flushing: asyncio.Task[None] | None = None
 
     def identify(self, credential: str) -> None:
         """The credential of the joined client; before that nothing can be sent."""
@@ -30,12 +32,18 @@ class RemoteRecorder:
         self._items.append(item)
 
     async def run(self, session: aiohttp.ClientSession) -> None:
+        """Never cancelled within a batch: it would be sent twice."""
         while True:
             await asyncio.sleep(FLUSH_S)
-            await self.flush(session)
+            self._flushing = asyncio.create_task(self.flush(session))
+            await asyncio.shield(self._flushing)
 
     async def flush(self, session: aiohttp.ClientSession) -> None:
         """Send what is buffered. What cannot be delivered stays for the next time."""
+        async with self._sending:
+            await self._send(session)
+
+    async def _send(self, session: aiohttp.ClientSession) -> None:
         while self._items and self._credential:
             batch = self._items[:BATCH]
             headers = {"Authorization": f"Bearer {self._credential}"}

@@ -40,6 +40,8 @@ class Transfers:
                 if response.content_length != len(view):
                     raise TransferFailed(f"model: {response.content_length} bytes, not {len(view)}")
                 async for piece in response.content.iter_any():
+                    if len(piece) > len(view) - filled:  # possible where a body was compressed
+                        raise TransferFailed(f"model: more than {len(view)} bytes")
                     view[filled : filled + len(piece)] = piece
                     filled += len(piece)
         except (aiohttp.ClientError, OSError) as error:
