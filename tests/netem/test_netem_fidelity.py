@@ -79,7 +79,7 @@ def test_meters_of_a_fleet_merge() -> None:
         (0.006, 100.0, 0.0, "lateness p99 6 ms > 5 ms"),
         (0.0, 102.0, 0.0, "median rate error 0.02 > 0.01"),
         (0.0, 85.0, 0.0, "worst rate error 0.15 > 0.1"),
-        (0.0, 100.0, 0.2, "compute overran by 0.2 s > 0.1 s"),
+        (0.0, 100.0, 0.3, "compute overran by 0.3 s > 0.2 s"),
     ],
 )
 def test_each_bound_makes_a_run_unstable(
