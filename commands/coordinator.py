@@ -47,11 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise BadInput("--identities: needed with adversary=active: see `identities --help`")
         identities = read_identities(arguments.identities, ())
     study = prepare(settings, identities)
-    try:
-        finished = execute(study, arguments.out, invited, Listening(host, port, context))
-    except OSError as error:
-        raise BadInput(f"--listen: {arguments.listen}: {error.strerror}") from error
-    close(finished, arguments)
+    close(execute(study, arguments.out, invited, Listening(host, port, context)), arguments)
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +85,9 @@ def execute(
         status, reason = "interrupted", "interrupted"
     except (RunFailed, PoolError, WorkerFailed) as error:
         reason = str(error)
+    except BadInput as error:
+        reason = str(error)
+        raise
     finally:
         summary = _closed(folder, status, reason)
     if status != "finished":
@@ -106,10 +109,6 @@ def _closed(folder: RunFolder, status: str, reason: str) -> dict[str, Json]:
         raise Failure(f"{error}; what could be written is in {folder.path}") from error
 
 
-def _hosted(study: Study) -> AbstractAsyncContextManager[Host]:
-    return hosted(study.settings.time_scale, study.settings.training_processes)
-
-
 async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Listening) -> None:
     stop_on_sigterm()
     async with AsyncExitStack() as stack:
@@ -118,9 +117,13 @@ async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Li
         )
         access = Access(new_token(), study.identities.public if study.identities else None)
         coordinator = build_coordinator(study, folder, host.clock, host.pool, access)
-        url = await stack.enter_async_context(
-            served(coordinator, (listening.host, listening.port), listening.ssl)
-        )
+        try:
+            url = await stack.enter_async_context(
+                served(coordinator, (listening.host, listening.port), listening.ssl)
+            )
+        except OSError as error:
+            where = f"{listening.host}:{listening.port}"
+            raise BadInput(f"--listen: {where}: {error.strerror}") from error
         await stack.enter_async_context(shown(coordinator.status, study.fleet))
         Tracer(folder, host.clock).event("run_started", 0)
         try:
@@ -138,9 +141,10 @@ async def hosted(time_scale: float, training_processes: int | None) -> AsyncIter
     # More threads than cores would only take the interpreter from one another.
     loop.set_default_executor(ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="crypto"))
     timer = timer_for(loop)
-    pool = TrainingPool(training_processes or os.cpu_count() or 1)
+    processes = training_processes or os.cpu_count() or 1
+    pool = TrainingPool(processes)
     try:
-        yield Host(timer, pool, time_scale, run_clock(time_scale))
+        yield Host(timer, pool, time_scale, run_clock(time_scale), asyncio.Semaphore(processes))
     finally:
         pool.close()
         timer.close()

@@ -9,13 +9,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from commands.emulation import EmulatedWorker, Host, Site, Ways
-from commands.execution import Invitation, Workers
+from commands.execution import Invitation, WorkerFailed, Workers
 from commands.identities import pins_of, write_identities
 from commands.study import Study
 from commands.worker import TOKEN_VARIABLE
-from protocol.errors import ProtocolError
+from learning.task import TaskError
+from learning.training import TrainingError
+from protocol.errors import LocalError, ProtocolError
 from protocol.telemetry import Event, Recorder
 from worker.channel import ChannelLost, JoinRefused
+from worker.pool import PoolError
 
 FRONT_DOOR = Path(__file__).parent.parent / "run_testbed.py"
 
@@ -26,9 +29,15 @@ def local_workers(study: Study) -> Workers:
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
         sites = [Site(m.device, m.network, m.index) for m in study.fleet.members]
         ways = Ways(study.settings.data, pins=pins_of(study.identities, study.settings.corrupt))
-        async with asyncio.TaskGroup() as group:
-            for site in sites:
-                group.create_task(play(site, invitation, host, (recorder, ways)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for site in sites:
+                    group.create_task(play(site, invitation, host, (recorder, ways)))
+        except ExceptionGroup as failures:
+            first = failures.exceptions[0]
+            if isinstance(first, TrainingError | TaskError | PoolError | LocalError):
+                raise WorkerFailed(f"a worker could not get ready: {first}") from failures
+            raise
 
     async def as_processes(invitation: Invitation, host: Host, recorder: Recorder) -> None:
         with TemporaryDirectory() as folder:

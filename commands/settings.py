@@ -93,6 +93,9 @@ _AT_LEAST: dict[str, float] = {
     "batch_size": 1,
 }
 _MAY_BE_ZERO = {"straggler_share", "straggler_margin", "momentum", "corrupt", "lost"}
+_BELOW = {"momentum": 1.0, "corrupt": 1.0, "lost": 1.0}
+_LARGEST = 2**63 - 1
+"""What fits into a message, and into a seed of torch's."""
 _FIELDS = {field.name: field.type for field in fields(RunSettings)}
 
 
@@ -145,6 +148,10 @@ def _check(where: str, key: str, value: object) -> object:
         raise BadInput(f"{at}: must be a positive finite number, got {value}")
     if isinstance(value, int) and value < _AT_LEAST.get(key, 0):
         raise BadInput(f"{at}: must be at least {_AT_LEAST.get(key, 0):g}, got {value}")
+    if isinstance(value, int) and value > _LARGEST:
+        raise BadInput(f"{at}: must be at most 2^63 - 1, got {value}")
+    if isinstance(value, float) and value >= _BELOW.get(key, math.inf):
+        raise BadInput(f"{at}: must be below {_BELOW[key]:g}, got {value:g}")
     return value
 
 

@@ -42,6 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise BadInput(f"--token: missing (or set {TOKEN_VARIABLE})")
     if not arguments.join.startswith(("http://", "https://")):
         raise BadInput(f"--join: {arguments.join!r}: must be an http or https URL")
+    if arguments.processes is not None and arguments.processes < 1:
+        raise BadInput(f"--processes: must be at least 1, got {arguments.processes}")
     if not 0 < arguments.time_scale < float("inf"):
         raise BadInput("--time-scale: must be positive and finite")
     sites = _sites(arguments)
@@ -50,8 +52,11 @@ def run(arguments: argparse.Namespace) -> None:
     from commands.attendance import attend
     from commands.emulation import Ways
     from commands.execution import Invitation
-    from protocol.errors import ProtocolError
+    from learning.task import TaskError
+    from learning.training import TrainingError
+    from protocol.errors import LocalError, ProtocolError
     from worker.channel import ChannelLost, JoinRefused
+    from worker.pool import PoolError
 
     ways = Ways(arguments.data, _trusted(arguments.cert), pins=_pins(arguments, sites))
     invitation = Invitation(arguments.join.rstrip("/"), token)
@@ -60,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
         asyncio.run(attend(sites, invitation, ways, means))
     except JoinRefused as error:
         raise BadInput(f"--join: {arguments.join}: refused: {error}") from error
-    except (ChannelLost, ProtocolError) as error:
+    except (ChannelLost, ProtocolError, LocalError, TaskError, TrainingError, PoolError) as error:
         raise Failure(str(error)) from error
     except asyncio.CancelledError:
         raise Failure("terminated") from None
