@@ -5,7 +5,8 @@ as long as the device would. Nothing tells it so.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ssl import SSLContext
 
@@ -44,6 +45,16 @@ class Host:
     pool: TrainingPool
     time_scale: float
     clock: Clock
+    calibrations: asyncio.Semaphore
+    """How many devices may time their training at once: together they must leave the host time."""
+
+    @asynccontextmanager
+    async def undisturbed(self, jobs: Sequence[TrainingJob]) -> AsyncIterator[None]:
+        """See `worker.client.Device`."""
+        for job in jobs:
+            await self.pool.rehearse(_shape(job), train, job)
+        async with self.calibrations:
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,7 @@ class EmulatedWorker:
             machine(host.pool),
             machine(in_thread),
             Tracer(recorder, host.clock, site.member, self._links.bytes_passed),
-            lambda job: host.pool.rehearse(_shape(job), train, job),
+            host.undisturbed,
         )
 
     async def run(self, url: str, token: str, ways: Ways) -> str:

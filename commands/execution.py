@@ -144,7 +144,7 @@ async def hosted(time_scale: float, training_processes: int | None) -> AsyncIter
     processes = training_processes or os.cpu_count() or 1
     pool = TrainingPool(processes)
     try:
-        yield Host(timer, pool, time_scale, run_clock(time_scale), asyncio.Semaphore(processes))
+        yield Host(timer, pool, time_scale, run_clock(time_scale), asyncio.Semaphore(2 * processes))
     finally:
         pool.close()
         timer.close()

@@ -1,7 +1,8 @@
 """A joined client: everything about it that stays the same from round to round."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,8 +36,9 @@ class Device:
     trainer: Machine
     cpu: Machine
     tracer: Tracer
-    rehearse: Callable[[TrainingJob], Awaitable[None]]
-    """Makes the host ready for such jobs (data loaded, kernels built) before time counts."""
+    undisturbed: Callable[[Sequence[TrainingJob]], AbstractAsyncContextManager[None]]
+    """While jobs are timed for calibration: the host is ready for them (data loaded, kernels
+    built), and not so many others time theirs that it could not keep up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +110,12 @@ async def _calibrate(client: int, settings: ClientSettings, task: Task, device: 
     vector = await asyncio.to_thread(initial_vector, task.settings)
     whole = _job(task.settings, settings, (client, 0), vector, {})
     jobs = [_probe(whole, task.structure, ratio) for ratio in PROBED_RATIOS]
-    for job in jobs:
-        await device.rehearse(job)
     probes: list[tuple[float, float]] = []
-    for job in jobs:
-        todo, macs = await asyncio.to_thread(_counted, job)
-        taken_s = [await _timed(job, todo, device) for _ in range(REPEATS)]
-        probes.append((macs, min(taken_s)))
+    async with device.undisturbed(jobs):
+        for job in jobs:
+            todo, macs = await asyncio.to_thread(_counted, job)
+            taken_s = [await _timed(job, todo, device) for _ in range(REPEATS)]
+            probes.append((macs, min(taken_s)))
     examples = task.examples(client)
     samples, batches = planned(whole, examples)
     batch = min(settings.batch_size, examples)

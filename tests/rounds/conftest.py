@@ -2,8 +2,8 @@
 an update that follows from (client, round), so that the sum to expect is known to the bit."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -174,8 +174,9 @@ async def instantly(deadline_s: float, function: Callable[..., T], *args: object
     return function(*args)
 
 
-async def rehearsed(job: TrainingJob) -> None:
-    return
+@asynccontextmanager
+async def undisturbed(jobs: Sequence[TrainingJob]) -> AsyncIterator[None]:
+    yield
 
 
 Play = Callable[..., Awaitable[Played]]
@@ -243,7 +244,7 @@ def small_study(folder: Any, clients: int, **settings: Any) -> Study:  # noqa: A
 
 async def _work(place: Place, leaver: Leaver, trainer: Trainer, tracer: LeavingTracer) -> object:
     tracer.leaver = leaver
-    device = Device(trainer, LeavingMachine(leaver), tracer, rehearsed)
+    device = Device(trainer, LeavingMachine(leaver), tracer, undisturbed)
     async with aiohttp.ClientSession() as session:
         with suppress(ChannelLost, ProtocolError, JoinRefused, Vanish):
             return await Worker(place, session, device, lambda credential: None).run()
