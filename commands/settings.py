@@ -41,6 +41,8 @@ class RunSettings:
     ring_bits: int = 32
     clip: float = 0.5
     """Largest change of one weight in one round that fixed point carries."""
+    precompute: bool = False
+    """Whether a client expands its masks, on a core of its own, while it downloads and trains."""
     mean: str = "participation"
     """`participation`: divide each coordinate by who trained it; `all`: by everybody."""
     partition: str = "iid"
@@ -92,8 +94,10 @@ _AT_LEAST: dict[str, float] = {
     "epochs": 1,
     "batch_size": 1,
 }
+_BOOLEANS = {"true": True, "false": False}
 _MAY_BE_ZERO = {"straggler_share", "straggler_margin", "momentum", "corrupt", "lost"}
-_BELOW = {"momentum": 1.0, "corrupt": 1.0, "lost": 1.0}
+_BELOW = {"momentum": 1.0, "corrupt": 1.0, "lost": 1.0, "learning_rate": 1e38}
+"""The last: of 32-bit floats."""
 _LARGEST = 2**63 - 1
 """What fits into a message, and into a seed of torch's."""
 _FIELDS = {field.name: field.type for field in fields(RunSettings)}
@@ -122,12 +126,18 @@ def _parse(item: str) -> tuple[str, Any]:
         raise BadInput(f"--set: {item!r}: must be KEY=VALUE")
     key = key.strip().replace("-", "_")
     kinds = _kinds("--set", key)
-    if str in kinds:
-        return key, text
     try:
-        return key, int(text) if int in kinds else float(text)
-    except ValueError as error:
+        return key, _value(kinds, text)
+    except (KeyError, ValueError) as error:
         raise BadInput(f"--set: {key}: must be {_described(kinds)}, got {text!r}") from error
+
+
+def _value(kinds: tuple[type, ...], text: str) -> object:
+    if str in kinds:
+        return text
+    if bool in kinds:
+        return _BOOLEANS[text]
+    return int(text) if int in kinds else float(text)
 
 
 def _check(where: str, key: str, value: object) -> object:
@@ -168,7 +178,7 @@ def _kinds(where: str, key: str) -> tuple[type, ...]:
 
 
 def _described(kinds: tuple[type, ...]) -> str:
-    names = {int: "an integer", float: "a number", str: "text"}
+    names = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
     return " or ".join(names[kind] for kind in kinds)
 
 

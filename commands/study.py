@@ -165,6 +165,7 @@ def _client_settings(
         ring_bits=settings.ring_bits,
         max_weight=weight,
         adversary="semi-honest" if settings.aggregation == "plain" else settings.adversary,
+        precompute=settings.precompute,
     )
 
 
@@ -188,6 +189,7 @@ def config(study: Study) -> dict[str, object]:
         "neighbours": neighbours or study.clients - 1,
         "ring_bits": settings.ring_bits,
         "clip": settings.clip,
+        "precompute": settings.precompute,
     }
     return {
         "run": run,

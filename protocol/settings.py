@@ -36,6 +36,8 @@ class ClientSettings:
     """Public bound on a client's number of examples, its weight in the mean."""
     adversary: str
     """`semi-honest` or `active`: whether the coordinator is to be believed."""
+    precompute: bool
+    """Whether masks are expanded while the model is downloaded and trained."""
 
     def to_mapping(self) -> dict[str, Json]:
         return asdict(self)

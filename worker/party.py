@@ -3,6 +3,7 @@
 `SecureParty` masks; `PlainParty` sends the same words unmasked and its notes in the clear.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from protocol.messages import Delivery, Note, Notes, Plan, Roster, Signatures, S
 from protocol.secagg import cost
 from protocol.secagg.active import SignedClient
 from protocol.secagg.client import ClientMachine
+from protocol.secagg.prepared import PreparedMask
 from protocol.secagg.ring import Words
 from protocol.work import Tally, total
 from worker.channel import Channel
@@ -20,11 +22,17 @@ class Party(Protocol):
     async def open(self, note: bytes) -> Mapping[int, bytes]:
         """Agree on keys if need be, exchange notes; returns everybody's, one's own included."""
 
+    def expand_ahead(self, length: int, ring_bits: int) -> None:
+        """Once open: begin to expand the masks for so many words, beside whatever comes next."""
+
     async def mask(self, words: Words) -> None:
         """Turn the words in place into what the coordinator may see."""
 
     async def unmask(self) -> None:
         """Help to remove the masks from the sum."""
+
+    async def close(self) -> None:
+        """The round is over for this client, whether it came to its end or not."""
 
 
 class PlainParty:
@@ -38,10 +46,16 @@ class PlainParty:
             await self._channel.send(Note(self._plan.round, self._plan.attempt, note))
             return (await self._channel.expect(Notes)).notes
 
+    def expand_ahead(self, length: int, ring_bits: int) -> None:
+        return
+
     async def mask(self, words: Words) -> None:
         return
 
     async def unmask(self) -> None:
+        return
+
+    async def close(self) -> None:
         return
 
 
@@ -56,6 +70,7 @@ class _MaskingParty:
         self._run = device.cpu.run
         self._tracer = device.tracer
         self._machine = machine
+        self._expanding: asyncio.Task[PreparedMask] | None = None
 
     async def open(self, note: bytes) -> Mapping[int, bytes]:
         machine, run = self._machine, self._run
@@ -73,8 +88,30 @@ class _MaskingParty:
             notes = await run(work, machine.receive_delivery, delivery)
         return {**notes, machine.client: note}
 
+    def expand_ahead(self, length: int, ring_bits: int) -> None:
+        self._expanding = asyncio.create_task(self._expand(length, ring_bits))
+
+    async def _expand(self, length: int, ring_bits: int) -> PreparedMask:
+        """Charged like masking; it shares neither thread nor core with training."""
+        prepared = PreparedMask(self._machine, length, ring_bits)
+        start_s = self._tracer.now()
+        await self._run(prepared.cost(), prepared.expand)
+        taken_s = self._tracer.now() - start_s
+        self._tracer.event("masks_expanded", self._round, seconds=taken_s)
+        return prepared
+
     async def mask(self, words: Words) -> None:
-        await self._run(self._machine.mask_cost(words), self._machine.mask, words, 0)
+        if self._expanding is None:
+            await self._run(self._machine.mask_cost(words), self._machine.mask, words, 0)
+        else:
+            prepared = await self._expanding
+            await asyncio.to_thread(prepared.add_to, words)
+
+    async def close(self) -> None:
+        if self._expanding is not None:
+            self._expanding.cancel()
+            await asyncio.gather(self._expanding, return_exceptions=True)
+            self._expanding = None
 
     def _signatures(self, made: int, checked: int) -> Tally:
         return {}

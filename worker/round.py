@@ -38,7 +38,16 @@ class ClientRound:
         self._tracer = client.device.tracer
 
     async def play(self) -> None:
-        notes = await self._party.open(self._client.strategy.note())
+        try:
+            await self._take_steps()
+        finally:
+            await self._party.close()
+
+    async def _take_steps(self) -> None:
+        client = self._client
+        notes = await self._party.open(client.strategy.note())
+        if client.settings.precompute:
+            self._party.expand_ahead(client.words, client.settings.ring_bits)
         model, download_s = await self._download()
         fit = await self._fit(model, notes)
         body = await self._mask(fit)
@@ -46,7 +55,7 @@ class ClientRound:
         outcome = Outcome(
             self._plan.round, fit.decision, fit.result.update, fit.seconds, download_s + upload_s
         )
-        await asyncio.to_thread(self._client.strategy.observe, outcome)
+        await asyncio.to_thread(client.strategy.observe, outcome)
         await self._party.unmask()
 
     async def _download(self) -> tuple[Vector, float]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -35,6 +36,14 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert (final.rounds, final.seed, final.task) == (31, 33, "femnist")
 
 
+def test_a_switch_is_true_or_false(tmp_path: Path) -> None:
+    assert resolve(None, {}, []).precompute is False
+    assert resolve(None, {}, ["precompute=true"]).precompute is True
+    path = experiment(tmp_path, "precompute = true\n")
+    assert resolve(path, {}, []).precompute is True
+    assert resolve(path, {}, ["precompute=false"]).precompute is False
+
+
 def test_keys_may_be_written_with_dashes_and_values_with_equals_signs() -> None:
     assert resolve(None, {}, ["time-scale=2.5"]).time_scale == 2.5
     assert resolve(None, {}, [" rounds = 7"]).rounds == 7
@@ -63,11 +72,14 @@ WRONG_SETS = [
     ("time_scale=inf", "--set: time_scale: must be a positive finite number, got inf"),
     ("clip=nan", "--set: clip: must be a positive finite number, got nan"),
     ("learning_rate=0", "--set: learning_rate: must be a positive finite number, got 0.0"),
+    ("learning_rate=1e300", "--set: learning_rate: must be below 1e+38, got 1e+300"),
     ("momentum=1", "--set: momentum: must be below 1, got 1"),
     ("momentum=-0.1", "--set: momentum: must be a positive finite number, got -0.1"),
     ("corrupt=1", "--set: corrupt: must be below 1, got 1"),
     ("lost=1.5", "--set: lost: must be below 1, got 1.5"),
     ("join_s=0", "--set: join_s: must be a positive finite number, got 0.0"),
+    ("precompute=1", "--set: precompute: must be true or false, got '1'"),
+    ("precompute=", "--set: precompute: must be true or false, got ''"),
     ("clock=sun", "--set: clock: must be one of wall, virtual, got 'sun'"),
     ("clock=virtual", "--set: clock=virtual: not built yet"),
     ("net=rope", "--set: net: must be one of stream, packet, kernel, got 'rope'"),
@@ -144,7 +156,7 @@ def test_an_experiment_that_cannot_be_read(tmp_path: Path) -> None:
 def test_an_experiment_says_what_a_set_says(tmp_path: Path) -> None:
     """All settings can be written into a file, and mean the same."""
     values = {key: value for key, value in asdict(RunSettings()).items() if value is not None}
-    text = "\n".join(f"{key} = {value!r}" for key, value in values.items())
+    text = tomli_w.dumps(values)
     assert resolve(experiment(tmp_path, text), {}, []) == RunSettings()
     assert resolve(None, {}, [f"{key}={value}" for key, value in values.items()]) == RunSettings()
 

@@ -25,6 +25,7 @@ GOOD = ClientSettings(
     ring_bits=32,
     max_weight=72,
     adversary="semi-honest",
+    precompute=False,
 )
 
 
@@ -44,6 +45,7 @@ def test_there_and_back() -> None:
         ("clip", math.inf, "clip: not a finite number"),
         ("clip", -0.5, "clip: negative"),
         ("strategy_settings", [], "strategy_settings: expected"),
+        ("precompute", 1, "precompute: expected bool"),
         ("colour", "blue", "colour: unknown"),
     ],
 )

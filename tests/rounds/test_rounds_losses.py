@@ -28,6 +28,35 @@ async def test_a_worker_lost_at_a_step(play: Play, step: str, phase: str, in_sum
 @pytest.mark.parametrize(
     ("step", "phase", "in_sum"),
     [
+        *(row for row in EVERY_STEP if row[0] != "mask"),
+        ("expand", "collect", False),
+        ("begin mask", "collect", False),
+    ],
+)
+async def test_the_same_with_masks_expanded_ahead(
+    play: Play, step: str, phase: str, in_sum: bool
+) -> None:
+    played = await play(clients=5, leaving=[Leaving(2, 1, step)], threshold=3, precompute=True)
+    check_sum_without_2(played, phase, in_sum)
+    assert {event.client for event in played.events("masks_expanded")} >= {0, 1, 3, 4}
+
+
+async def test_masks_are_expanded_ahead_against_an_active_coordinator_too(play: Play) -> None:
+    played = await play(
+        clients=5, threshold=4, adversary="active", corrupt=0.2, rounds=2, precompute=True
+    )
+    expanded = sorted((event.round, event.client) for event in played.events("masks_expanded"))
+    assert expanded == [(round_, client) for round_ in (1, 2) for client in range(5)]
+    assert [event.notes["lost"] for event in played.events("round_finished")] == [{}, {}]
+    ahead = played.vector
+    again = await play(clients=5, threshold=4, adversary="active", corrupt=0.2, rounds=2)
+    np.testing.assert_array_equal(ahead, again.vector)
+    assert again.events("masks_expanded") == []
+
+
+@pytest.mark.parametrize(
+    ("step", "phase", "in_sum"),
+    [
         *EVERY_STEP[:-1],
         ("begin consistency", "consistency", True),
         ("begin unmask", "unmask", True),
