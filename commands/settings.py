@@ -136,7 +136,7 @@ def _value(kinds: tuple[type, ...], text: str) -> object:
     if str in kinds:
         return text
     if bool in kinds:
-        return _BOOLEANS[text]
+        return _BOOLEANS[text.lower()]
     return int(text) if int in kinds else float(text)
 
 

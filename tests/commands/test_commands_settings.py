@@ -170,4 +170,4 @@ def test_any_text_is_a_setting_or_one_line(key: str, text: str) -> None:
     except BadInput as error:
         refusal = str(error)
     assert refusal is None or refusal.startswith(f"--set: {key}")
-    assert refusal is not None or type(getattr(changed, key)) in (int, float, str)
+    assert refusal is not None or type(getattr(changed, key)) in (bool, int, float, str)
