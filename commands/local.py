@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,12 +70,20 @@ async def _in_processes(study: Study, invitation: Invitation, folder: Path) -> N
         for part in range(count):
             members = range(part, len(study.fleet.members), count)
             processes.append(await _start(study, invitation, members, folder))
-        await asyncio.gather(*(process.wait() for process in processes))
+        await asyncio.gather(*map(_ended, processes))
     finally:
         for process in processes:
             if process.returncode is None:
                 process.terminate()
-        await asyncio.gather(*(process.wait() for process in processes))
+        await asyncio.gather(*(process.communicate() for process in processes))
+
+
+async def _ended(process: Process) -> None:
+    """Pass on what a process said that ended badly by itself; one that is ended says so too, but
+    that is no news."""
+    _, said = await process.communicate()
+    if process.returncode:
+        print(said.decode(errors="replace"), end="", file=sys.stderr, flush=True)
 
 
 async def _start(
@@ -95,5 +103,6 @@ async def _start(
         *arguments,
         stdin=DEVNULL,
         stdout=DEVNULL,
+        stderr=PIPE,
         env=os.environ | {TOKEN_VARIABLE: invitation.token},
     )

@@ -1,0 +1,250 @@
+"""The coordinator's small parts on their own: gathering, registry, clock mapping, spooling."""
+
+import asyncio
+import hashlib
+import zlib
+
+import aiohttp
+import msgpack
+import pytest
+from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coordinator.gathering import Gathering
+from coordinator.intake import TelemetryIntake
+from coordinator.registry import FleetFull, Registry
+from coordinator.status import Transfer
+from coordinator.uploads import UploadRejected, spool
+from protocol.messages import RoundEnd
+from protocol.telemetry import Event, ListRecorder, Span
+from tests.coordinator.rawclient import until
+
+LIMIT_S = 30.0
+
+
+# --- gathering
+
+STEPS = st.lists(st.tuples(st.sampled_from(["answer", "lose"]), st.integers(0, 5)))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sets(st.integers(0, 5)), STEPS)
+def test_each_client_is_awaited_answered_or_lost(
+    expected: set[int], steps: list[tuple[str, int]]
+) -> None:
+    gathering: Gathering[str] = Gathering(expected)
+    for step, client in steps:
+        was_awaited = gathering.awaits(client)
+        if step == "answer" and was_awaited:
+            gathering.answer(client, f"of {client}")
+        elif step == "lose":
+            gathering.lose(client, "gone")
+        parts = [gathering.awaited, gathering.answers.keys(), gathering.lost.keys()]
+        assert set().union(*parts) == expected
+        assert sum(map(len, parts)) == len(expected)
+        assert gathering._complete.is_set() == (not gathering.awaited)
+    assert all(value == f"of {client}" for client, value in gathering.answers.items())
+
+
+async def test_a_gathering_ends_with_its_last_client() -> None:
+    gathering: Gathering[int] = Gathering([1, 2, 3])
+    waiting = asyncio.create_task(gathering.wait(LIMIT_S))
+    gathering.answer(1, 10)
+    gathering.lose(2, "gone")
+    gathering.lose(9, "was never expected")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    gathering.answer(3, 30)
+    await waiting
+    assert (gathering.answers, gathering.lost) == ({1: 10, 3: 30}, {2: "gone"})
+    gathering.lose(1, "has answered already")
+    assert gathering.lost == {2: "gone"}
+
+
+async def test_whoever_is_silent_at_the_limit_is_lost() -> None:
+    gathering: Gathering[int] = Gathering([1, 2])
+    gathering.answer(2, 20)
+    await gathering.wait(0.01)
+    assert gathering.lost == {1: "no answer within 0.01 s"}
+
+
+async def test_whoever_makes_progress_at_the_limit_is_waited_for() -> None:
+    gathering: Gathering[int] = Gathering([1, 2, 3])
+    waiting = asyncio.create_task(gathering.wait(0.01, exempt={1, 3}))
+    await until(lambda: bool(gathering.lost))
+    async with asyncio.timeout(LIMIT_S):
+        assert gathering.lost.keys() == {2}
+        gathering.lose(3, "its transfer stalled")
+        assert not waiting.done()
+        gathering.answer(1, 10)
+        await waiting
+    assert gathering.answers == {1: 10}
+
+
+async def test_enough_is_enough() -> None:
+    gathering: Gathering[int] = Gathering([1, 2])
+    gathering.answer(1, 10)
+    gathering.finish()
+    await gathering.wait(LIMIT_S)
+    assert (gathering.lost, gathering.spared, gathering.awaited) == ({}, {2}, set())
+
+
+async def test_nobody_to_wait_for() -> None:
+    gathering: Gathering[int] = Gathering(())
+    await gathering.wait(LIMIT_S)
+    assert gathering.answers == {}
+
+
+# --- registry
+
+
+def identity(number: int) -> bytes:
+    return bytes([number]) * 32
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.integers(1, 5),
+    st.lists(st.tuples(st.integers(0, 7), st.none() | st.integers(0, 6)), max_size=20),
+)
+def test_one_identity_a_place(size: int, joining: list[tuple[int, int | None]]) -> None:
+    registry, places = Registry(size), dict[int, int]()
+    for number, member in joining:
+        try:
+            client, back = registry.admit(identity(number), "phone", member)
+        except FleetFull:
+            assert number not in places
+            taken = set(places.values())
+            assert len(taken) == size if member is None else member in taken or member >= size
+        else:
+            assert back == (number in places)
+            assert places.setdefault(number, client.id) == client.id
+            assert 0 <= client.id < size
+            assert back or member in (None, client.id)
+    assert len(set(places.values())) == len(places)
+    assert [client.id for client in registry] == sorted(places.values())
+    assert registry.missing() == list(range(size))  # nobody has a connection
+
+
+def test_a_credential_is_one_clients_and_kept() -> None:
+    registry = Registry(3)
+    first, _ = registry.admit(identity(1), "phone", None)
+    second, _ = registry.admit(identity(2), "phone", None)
+    assert registry.authenticate(first.credential) is first
+    assert registry.authenticate(second.credential) is second
+    assert registry.admit(identity(1), "phone", 2) == (first, True)
+    assert first.secret != second.secret
+    assert first.secret not in repr(first)
+    for wrong in ("", ".", "0.", f"1.{first.secret}", f"00000000000.{first.secret}", first.secret):
+        assert registry.authenticate(wrong) is None
+
+
+async def test_a_client_without_a_connection_hears_nothing() -> None:
+    client, _ = Registry(1).admit(identity(1), "phone", None)
+    assert not client.present
+    assert not await client.send(RoundEnd(1))
+
+
+# --- telemetry: whose clock
+
+
+def batch(sent_s: float) -> bytes:
+    span = {
+        "phase": "fit",
+        "round": 1,
+        "start_s": sent_s - 2,
+        "end_s": sent_s - 1,
+        "bytes_up": 0,
+        "bytes_down": 0,
+        "notes": {},
+    }
+    event = {"kind": "fidelity", "round": 0, "time_s": sent_s, "notes": {}}
+    packed: bytes = msgpack.packb({"sent_s": sent_s, "spans": [span], "events": [event]})
+    return packed
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.floats(-1e6, 1e6),
+    st.lists(st.tuples(st.floats(0, 1e3), st.floats(0, 2)), min_size=1, max_size=8),
+)
+def test_times_are_right_up_to_the_fastest_trip_so_far(
+    ahead_s: float, batches: list[tuple[float, float]]
+) -> None:
+    """The worker's clock is `ahead_s` ahead; each batch is sent at a time and takes a while."""
+    recorder = ListRecorder()
+    intake = TelemetryIntake(recorder)
+    fastest_s = float("inf")
+    for sent_s, trip_s in batches:
+        recorder.items.clear()
+        intake.accept(4, batch(sent_s + ahead_s), sent_s + trip_s)
+        fastest_s = min(fastest_s, trip_s)
+        span, event = recorder.items
+        assert isinstance(span, Span)
+        assert isinstance(event, Event)
+        assert event.time_s == pytest.approx(sent_s + fastest_s, abs=1e-6)
+        assert span.end_s == pytest.approx(sent_s - 1 + fastest_s, abs=1e-6)
+        assert span.end_s - span.start_s == pytest.approx(1, abs=1e-6)
+
+
+def test_each_client_has_a_clock_of_its_own() -> None:
+    recorder = ListRecorder()
+    intake = TelemetryIntake(recorder)
+    intake.accept(1, batch(100.0), 5.0)
+    intake.accept(2, batch(7.0), 5.0)
+    times = [item.time_s for item in recorder.items if isinstance(item, Event)]
+    assert times == [5.0, 5.0]
+
+
+# --- spooling
+
+
+async def spooled(size: int, body: bytes, encoding: str | None = None) -> tuple[str, int]:
+    """What becomes of a body at a server that inflates what is deflated: content or reason."""
+    ended: list[tuple[str, int]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        progress = Transfer(9, 9)
+        try:
+            with await spool(request, size, LIMIT_S, progress) as file:
+                file.seek(0)
+                ended.append((file.read().hex(), progress.done_bytes))
+        except UploadRejected as rejection:
+            ended.append((str(rejection), progress.done_bytes))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_put("/", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    headers = {"Content-Encoding": encoding} if encoding else {}
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    async with aiohttp.ClientSession() as session, asyncio.timeout(LIMIT_S):
+        await session.put(url, data=body, headers=headers)
+    await runner.cleanup()
+    return ended[0]
+
+
+VECTOR = bytes(range(200)) * 50
+
+
+async def test_a_vector_is_spooled_to_the_byte() -> None:
+    digest = hashlib.sha256(VECTOR).digest()
+    assert await spooled(len(VECTOR), VECTOR + digest) == (VECTOR.hex(), len(VECTOR))
+
+
+@pytest.mark.parametrize("size", [0, 9_999, 10_001, 2**40])
+async def test_another_length_is_rejected_before_anything_is_read(size: int) -> None:
+    body = VECTOR + hashlib.sha256(VECTOR).digest()
+    reason, done = await spooled(size, body)
+    assert reason == f"declares {len(body)} bytes, not {size + 32}"
+    assert done == 9  # nothing has begun
+
+
+async def test_a_body_that_swells_is_rejected() -> None:
+    body = zlib.compress(bytes(5_000_000))
+    reason, done = await spooled(len(body) - 32, body, "deflate")
+    assert reason == "holds more bytes than it declares"
+    assert done <= len(body)
