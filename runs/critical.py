@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 
 from protocol.telemetry import Span
-from runs.phases import CLIENT_PHASES
+from runs.phases import AFTER_COLLECT, CLIENT_PHASES
 from runs.rows import CriticalPath
 
-_AROUND = ("plan", "keys", "shares", "unmask", "apply")
+_BEFORE = ("plan", "keys", "shares")
+_AFTER = (*AFTER_COLLECT, "apply")
 _WITHIN_COLLECT = ("download", "fit", "mask", "upload")
 
 
@@ -44,7 +45,7 @@ def _slowest_phase(client: int | None, durations: Mapping[int, Mapping[str, floa
     """Of the phases before its upload ended: unmasking comes after and cannot have delayed it."""
     mine = durations.get(client, {}) if client is not None else {}
     excess = {}
-    for phase in mine.keys() - {"unmask"}:
+    for phase in mine.keys() - set(AFTER_COLLECT):
         others = [d[phase] for c, d in durations.items() if c != client and phase in d]
         excess[phase] = mine[phase] - (median(others) if others else 0.0)
     return max(sorted(excess), key=lambda phase: excess[phase], default=None)
@@ -55,11 +56,11 @@ def _seconds(spans: Sequence[Span], window: Span | None, last: int | None) -> di
         return {}
     own: dict[str, float] = {}
     for span in spans:
-        if span.client is None and span.phase in (*_AROUND, "collect"):
+        if span.client is None and span.phase in (*_BEFORE, "collect", *_AFTER):
             own[span.phase] = own.get(span.phase, 0.0) + _inside(span, window)
     collect = next((s for s in reversed(spans) if s.client is None and s.phase == "collect"), None)
     seconds: dict[str, float] = {}
-    seconds.update({phase: own[phase] for phase in ("plan", "keys", "shares") if phase in own})
+    seconds.update({phase: own[phase] for phase in _BEFORE if phase in own})
     if collect is not None:
         for span in spans:
             if span.client == last and last is not None and span.phase in _WITHIN_COLLECT:
@@ -67,7 +68,7 @@ def _seconds(spans: Sequence[Span], window: Span | None, last: int | None) -> di
                 seconds[span.phase] = seconds.get(span.phase, 0.0) + inside
         covered = sum(seconds.get(phase, 0.0) for phase in _WITHIN_COLLECT)
         seconds["waiting"] = max(0.0, own["collect"] - covered)
-    seconds.update({phase: own[phase] for phase in ("unmask", "apply") if phase in own})
+    seconds.update({phase: own[phase] for phase in _AFTER if phase in own})
     seconds["other"] = max(0.0, window.end_s - window.start_s - sum(seconds.values()))
     return seconds
 

@@ -121,6 +121,7 @@ def _measured(round_: int, client: int, spans: Sequence[Span]) -> ClientRow:
         fit_s=fit_s,
         mask_s=seconds.get("mask"),
         upload_s=seconds.get("upload"),
+        consistency_s=seconds.get("consistency"),
         unmask_s=seconds.get("unmask"),
         network_s=network_s,
         full_fit_s=full_fit_s,

@@ -21,11 +21,14 @@ PHASES = (
     Phase("mask", "masking", "#8c6bb1"),
     Phase("upload", "upload", "#0072b2"),
     Phase("waiting", "waiting for others", "#b5b5b5"),
+    Phase("consistency", "survivors signed", "#a05195"),
     Phase("unmask", "unmasking", "#cc5a71"),
     Phase("apply", "model applied", "#6b7f8c"),
     Phase("other", "not covered by a phase", "#d8d8d8"),
 )
 COLOUR = {phase.name: phase.colour for phase in PHASES}
 NAMES = tuple(phase.name for phase in PHASES)
-CLIENT_PHASES = ("keys", "shares", "download", "fit", "mask", "upload", "unmask")
+AFTER_COLLECT = ("consistency", "unmask")
+"""What follows the last upload. Consistency is signed only against an active coordinator."""
+CLIENT_PHASES = ("keys", "shares", "download", "fit", "mask", "upload", *AFTER_COLLECT)
 """What a client does in a round, in order."""

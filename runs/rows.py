@@ -24,6 +24,7 @@ class ClientRow:
     fit_s: float | None
     mask_s: float | None
     upload_s: float | None
+    consistency_s: float | None
     unmask_s: float | None
     network_s: float | None
     """download + upload"""

@@ -19,6 +19,7 @@ _ROWS = {
     "mask": (4, "aggregation"),
     "keys": (4, "aggregation"),
     "shares": (4, "aggregation"),
+    "consistency": (4, "aggregation"),
     "unmask": (4, "aggregation"),
 }
 _OTHER = (5, "other")
