@@ -25,7 +25,10 @@ from tests.runs.test_runs_analysis import CONTRACT
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60.0
-QUICK = ("--strategy", "none", "--set", "training_processes=1", "--set", "epochs=1")
+QUICK = (
+    *("--strategy", "none", "--set", "training_processes=1"),
+    *("--set", "epochs=1", "--set", "batch_size=300"),
+)
 Fleet = Callable[[int], str]
 
 
