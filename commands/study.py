@@ -74,9 +74,10 @@ class Study:
         check_degree(parties, *found, settings.corrupt, settings.lost)
         return found[1], found[0]
 
-    def corrupt(self, parties: int) -> int:
-        """How many of so many parties are assumed to be in league with the coordinator."""
-        return ceil(self.settings.corrupt * parties - 1e-9)
+    @property
+    def corrupt(self) -> int:
+        """How many clients are assumed to be in league with the coordinator."""
+        return ceil(self.settings.corrupt * self.clients - 1e-9)
 
 
 def prepare(settings: RunSettings, identities: Identities | None = None) -> Study:
@@ -132,7 +133,7 @@ def _check_degree(study: Study) -> None:
         study.degree(clients)
         return
     threshold, active = study.degree(clients)[0], settings.adversary == "active"
-    check_threshold(clients, threshold, study.corrupt(clients), active)
+    check_threshold(clients, threshold, study.corrupt, active)
 
 
 def _strategy_settings(settings: RunSettings) -> StrategySettings:

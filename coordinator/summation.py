@@ -163,8 +163,8 @@ class SumRule:
     """(threshold, neighbours) among so many parties; neighbours 0: all."""
     identities: Mapping[int, bytes] | None = None
     """Pinned identity keys by client: their presence makes the sum the signed variant."""
-    corrupt: Callable[[int], int] = lambda parties: 0
-    """How many of so many parties may be in league with an active coordinator."""
+    corrupt: int = 0
+    """How many of all clients may be in league with an active coordinator."""
 
     def plan(self, place: Place, parties: tuple[int, ...]) -> Plan:
         if self.aggregation == "plain":
@@ -179,5 +179,5 @@ class SumRule:
         terms = Terms.of_plan(self.session, plan)
         if self.identities is None:
             return SecureSummation(plan, terms)
-        pinned = Pinned(terms, self.identities, self.corrupt(len(plan.clients)))
+        pinned = Pinned(terms, self.identities, self.corrupt)
         return SignedSummation(plan, terms, pinned)

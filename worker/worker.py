@@ -39,8 +39,10 @@ class Pins:
     corrupt_fraction: float
     """How many of the clients may be in league with the coordinator."""
 
-    def corrupt(self, parties: int) -> int:
-        return ceil(self.corrupt_fraction * parties - 1e-9)
+    @property
+    def corrupt(self) -> int:
+        """Of all clients, and all of these may be in any one sum: the coordinator plans it."""
+        return ceil(self.corrupt_fraction * len(self.identities) - 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,6 @@ def _party(client: Client, plan: Plan, channel: Channel, pins: Pins | None) -> P
     machine = ClientMachine(client.id, terms, os.urandom)
     if pins is None:
         return SecureParty(plan, channel, client.device, machine)
-    corrupt = pins.corrupt(len(plan.clients))
-    signed = SignedClient(machine, pins.identity, Pinned(terms, pins.identities, corrupt))
+    pinned = Pinned(terms, pins.identities, pins.corrupt)
+    signed = SignedClient(machine, pins.identity, pinned)
     return SignedParty(plan, channel, client.device, signed)

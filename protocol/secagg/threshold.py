@@ -17,7 +17,9 @@ def check_threshold(clients: int, threshold: int, corrupt: int = 0, active: bool
 
     Semi-honest: the corrupt must not reach it (t > corrupt), and one share alone must not be the
     secret (t ≥ 2). Active: two groups of honest clients told different lists of survivors, each
-    joined by the corrupt, must not both reach it: 2t > n + corrupt.
+    joined by the corrupt, must not both reach it: 2t > n + corrupt. And a sum that becomes known is
+    over t clients at least, of whom two must be honest (t ≥ corrupt + 2): the coordinator chooses
+    who takes part, so it could plan a sum of all the corrupt and one other.
     """
     if threshold > clients:
         raise LocalError(f"threshold {threshold} is more than the {clients} participants")
@@ -29,4 +31,9 @@ def check_threshold(clients: int, threshold: int, corrupt: int = 0, active: bool
         raise LocalError(
             f"threshold {threshold} must exceed (participants + corrupt) / 2 ="
             f" {(clients + corrupt) / 2:g} against an active coordinator"
+        )
+    if active and threshold < corrupt + 2:
+        raise LocalError(
+            f"threshold {threshold} must be at least the {corrupt} corrupt clients + 2 against an"
+            " active coordinator: a sum could be over one honest client"
         )

@@ -32,6 +32,8 @@ def test_smaller_ones_hold_against_the_semi_honest() -> None:
         (20, 10, 0, True, "must exceed (participants + corrupt) / 2 = 10"),
         (20, 13, 6, True, "= 13"),
         (5, 3, 1, True, "= 3"),
+        (3, 3, 2, True, "at least the 2 corrupt clients + 2"),
+        (2, 2, 1, True, "one honest client"),
     ],
 )
 def test_unsafe_ones_are_refused(
