@@ -15,7 +15,7 @@ run: $(VENV)/.installed
 	$(BIN)/python run_testbed.py
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
