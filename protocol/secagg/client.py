@@ -77,6 +77,7 @@ class ClientMachine:
         self._neighbours = frozenset(terms.graph.neighbours(client))
         self._holders = frozenset(terms.graph.holders(client))
         self._own: OwnKeys | None = None
+        self._masking_secret = b""
         self._self_seed = b""
         self._pairings: Mapping[int, Pairing] = {}
         self._parcels: Mapping[int, Parcel] = {}
@@ -93,6 +94,7 @@ class ClientMachine:
         after = self._due(Step.ADVERTISE)
         sealing, masking = (KeyPair.generate(self._randomness) for _ in range(2))
         self._own = OwnKeys(self.client, sealing, masking)
+        self._masking_secret = masking.secret
         self._enter(after, cost.advertise())
         return PublicKeys(self._sum.round, self._sum.attempt, sealing.public, masking.public)
 
@@ -232,11 +234,9 @@ class ClientMachine:
 
     def _split(self, seed: bytes, note: bytes) -> dict[int, Parcel]:
         """A parcel for each holder of this client's secrets."""
-        if self._own is None:
-            raise LocalError("no keys have been drawn")
         holders = sorted(self._holders & {self.client, *self._pairings})
         indices, threshold = [self.terms.position(h) for h in holders], self.terms.threshold
-        keys = split(self._own.masking.secret, threshold, indices, self._randomness)
+        keys = split(self._masking_secret, threshold, indices, self._randomness)
         seeds = split(seed, threshold, indices, self._randomness)
         return {h: Parcel(keys[i], seeds[i], note) for h, i in zip(holders, indices, strict=True)}
 

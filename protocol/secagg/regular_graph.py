@@ -10,6 +10,7 @@ and hold shares, so a client's work grows with log n instead of n.
 import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import ceil, inf, lgamma, log, log2
 
 from protocol.errors import LocalError
@@ -115,16 +116,19 @@ def check_degree(clients: int, degree: int, threshold: int, corrupt: float, lost
 def choose_degree(clients: int, corrupt: float, lost: float) -> tuple[int, int]:
     """The fewest neighbours, and their smallest threshold, that keep all three bounds."""
     for degree in range(2, clients, 2):
-        for threshold in range(2, degree + 1):
-            found = risks(clients, degree, threshold, corrupt, lost)
-            if found.shortage > -CORRECTNESS_BITS or found.separation > -SECURITY_BITS:
-                break  # a higher threshold only makes it worse
-            if found.collusion <= -SECURITY_BITS:
+        found = (risks(clients, degree, t, corrupt, lost) for t in range(2, degree + 1))
+        # Once too few survive for a threshold, they do for all higher ones.
+        for threshold, at in enumerate(takewhile(_holds_together, found), start=2):
+            if at.collusion <= -SECURITY_BITS:
                 return degree, threshold
     raise LocalError(
         f"no number of neighbours among {clients} clients is safe with {corrupt:.0%} corrupt and"
         f" {lost:.0%} lost: use the complete graph"
     )
+
+
+def _holds_together(found: Risks) -> bool:
+    return found.shortage <= -CORRECTNESS_BITS and found.separation <= -SECURITY_BITS
 
 
 def _at_most(fraction: float, clients: int) -> int:
