@@ -65,19 +65,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     python = _peer_python()
     if python is not None:
         _idle(python, chosen.rounds)
-    table = _table()
     for setting in settings(chosen.quick):
-        ours, bytes_each = best_of_ours(setting, chosen.rounds)
-        _add(table, setting, f"ours ({bytes_each:.4f} B up)", ours)
-        if python is None:
-            continue
+        compare(setting, chosen.rounds, python)
+
+
+def compare(setting: Setting, rounds: int, python: Path | None) -> None:
+    """One table; without Flower where there is none."""
+    table = _table(setting)
+    ours, bytes_each = best_of_ours(setting, rounds)
+    _add(table, f"ours ({bytes_each:.4f} B up a parameter)", ours)
+    if python is not None:
         try:
-            peer = best_of_peer(python, setting, chosen.rounds)
+            peer = best_of_peer(python, setting, rounds)
         except PeerFailed as failure:
             CONSOLE.print(f"Flower, {setting.clients} clients, {setting.size:,}: {failure}")
-            continue
-        _add(table, setting, _peer_name(peer), peer.timing)
-        table.add_row("", "ratio", *_ratios(peer.timing, ours), end_section=True)
+        else:
+            _add(table, f"Flower (FedAvg {peer.fedavg_s * 1e3:,.0f})", peer.timing)
+            table.add_row("ratio", *_ratios(peer.timing, ours))
     CONSOLE.print(table)
 
 
@@ -170,23 +174,18 @@ def _last_line(text: str) -> str:
     return lines[-1].strip() if lines else "it said nothing"
 
 
-def _table() -> Table:
-    table = Table(title="A whole secure round, no client lost (ms)", title_justify="left")
-    table.add_column("n, t, graph; parameters")
-    table.add_column("whose")
+def _table(setting: Setting) -> Table:
+    graph = f"{setting.neighbours} neighbours" if setting.neighbours else "complete graph"
+    title = f"{setting.clients} clients, t = {setting.threshold}, {graph}, {setting.size / 1e6:g} M"
+    table = Table(title=f"{title} parameters, none lost (ms)", title_justify="left")
+    table.add_column("", min_width=34)
     for column in (*PHASES, "round"):
         table.add_column(column, justify="right")
     return table
 
 
-def _add(table: Table, setting: Setting, whose: str, timing: Timing) -> None:
-    graph = f"{setting.neighbours} neighbours" if setting.neighbours else "complete"
-    name = f"{setting.clients}, {setting.threshold}, {graph}; {setting.size / 1e6:g} M"
-    table.add_row(name, whose, *(f"{seconds * 1e3:,.0f}" for seconds in _seconds(timing)))
-
-
-def _peer_name(peer: Peer) -> str:
-    return f"Flower (FedAvg {peer.fedavg_s * 1e3:,.0f} ms)"
+def _add(table: Table, whose: str, timing: Timing) -> None:
+    table.add_row(whose, *(f"{seconds * 1e3:,.0f}" for seconds in _seconds(timing)))
 
 
 def _ratios(peer: Timing, ours: Timing) -> list[str]:
