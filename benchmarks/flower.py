@@ -25,7 +25,7 @@ from protocol.secagg.regular_graph import choose_degree
 from protocol.secagg.threshold import default_threshold
 
 FLOWER = "flwr[simulation]==1.41.0"
-ENVIRONMENT = Path("build/flower-1.41.0")
+ENVIRONMENT = Path(__file__).parent.parent / "build" / "flower-1.41.0"
 CLIP = 1.0
 QUANTISATION_RANGE = 2**22
 """Flower's default: its steps from -clip to clip. Ours follow from ring and clients: finer."""
