@@ -126,7 +126,6 @@ class EmulatedWorker:
             if verdict.rate_error_p50 is None
             else {"p50": verdict.rate_error_p50, "max": verdict.rate_error_max},
             overrun_s=verdict.overrun_s,
-            overrun_share=verdict.overrun_share,
             late_jobs=verdict.late_jobs,
         )
 

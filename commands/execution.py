@@ -143,7 +143,7 @@ async def hosted(time_scale: float, training_processes: int | None) -> AsyncIter
     gc.freeze()
     loop = asyncio.get_running_loop()
     # More threads than cores would only take the interpreter from one another.
-    loop.set_default_executor(ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="crypto"))
+    loop.set_default_executor(ThreadPoolExecutor(os.cpu_count(), "crypto", _yield_to_links))
     timer = timer_for(loop)
     processes = training_processes or os.cpu_count() or 1
     pool = TrainingPool(processes)
@@ -152,6 +152,13 @@ async def hosted(time_scale: float, training_processes: int | None) -> AsyncIter
     finally:
         pool.close()
         timer.close()
+
+
+def _yield_to_links() -> None:
+    """A thread that computes gives way to the event loop. Linux has a niceness for each thread;
+    elsewhere it is the process's, and the loop would suffer with it."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, 10)
 
 
 async def together(run: Coroutine[Any, Any, None], workers: Awaitable[None]) -> None:

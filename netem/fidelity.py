@@ -45,8 +45,6 @@ class Verdict:
     rate_error_max: float | None
     late_jobs: int
     overrun_s: float
-    overrun_share: float | None
-    """Of the compute time charged; None where nothing was charged."""
     broken: tuple[str, ...]
 
     @property
@@ -115,7 +113,6 @@ class FidelityMeter:
             worst,
             self._late_jobs,
             self._overrun_s,
-            self._overrun_s / self._charged_s if self._charged_s else None,
             tuple(broken),
         )
 

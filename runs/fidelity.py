@@ -8,16 +8,17 @@ from runs.settings import Bounds
 from runs.values import number, table
 
 
-def describe_fidelity(events: Sequence[Event], bounds: Bounds, run_s: float | None) -> Json:
+def describe_fidelity(events: Sequence[Event], bounds: Bounds, rounds_s: float | None) -> Json:
     """Percentiles of percentiles do not exist: `p50` is the median of the clients' medians, `p99`
-    and `max` are the worst client's. `stable` is null where nothing was measured."""
+    and `max` are the worst client's. An overrun lengthens a round by at most itself, so the worst
+    client's are held against the rounds' time. `stable` is null where nothing was measured."""
     lateness = {key: _column(events, "lateness_ms", key) for key in ("p50", "p99", "max")}
     rate = {key: _column(events, "rate_error", key) for key in ("p50", "max")}
     overruns = [s for s in (number(e.notes, "overrun_s") for e in events) if s is not None]
     late_jobs = [n for n in (number(e.notes, "late_jobs") for e in events) if n is not None]
     p99, p50 = max(lateness["p99"], default=None), _median(rate["p50"])
     worst_rate, overrun_s = max(rate["max"], default=None), max(overruns, default=None)
-    share = _overrun_share(events, overrun_s, run_s)
+    share = overrun_s / rounds_s if overrun_s is not None and rounds_s else None
     broken: list[Json] = [
         f"{name} {value:.3g} above {bound:g}"
         for name, value, bound in (
@@ -42,17 +43,6 @@ def describe_fidelity(events: Sequence[Event], bounds: Bounds, run_s: float | No
         "stable": not broken if measured else None,
         "broken": broken,
     }
-
-
-def _overrun_share(
-    events: Sequence[Event], overrun_s: float | None, run_s: float | None
-) -> float | None:
-    """Of the compute time charged, where the emulation tells it; else of the run's whole time,
-    which is longer and so the milder measure."""
-    told = [s for s in (number(e.notes, "overrun_share") for e in events) if s is not None]
-    if told:
-        return max(told)
-    return overrun_s / run_s if overrun_s is not None and run_s else None
 
 
 def _column(events: Sequence[Event], group: str, key: str) -> list[float]:

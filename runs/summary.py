@@ -24,6 +24,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
     measured = [row for row in rounds if not row.warmup]
     stragglers, bound, source = describe_stragglers(ledger)
     run_s = sum(last - first for first, last in ledger.stretches)
+    rounds_s = _total([row.round_s for row in rounds])
     return {
         "schema": SCHEMA,
         "run": run,
@@ -51,7 +52,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "bytes": _bytes(rounds),
         "totals": {
             "run_s": run_s,
-            "rounds_s": _total([row.round_s for row in rounds]),
+            "rounds_s": rounds_s,
             "evaluate_s": _total([row.evaluate_s for row in rounds]),
             "join_s": ledger.outside_s.get("join"),
             "calibrate_s": ledger.outside_s.get("calibrate"),
@@ -60,7 +61,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "stragglers": stragglers,
         "stragglers_from": source,
         "secure_aggregation": _secure_aggregation(settings, rounds),
-        "fidelity": describe_fidelity(list(ledger.fidelity.values()), settings.bounds, run_s),
+        "fidelity": describe_fidelity(list(ledger.fidelity.values()), settings.bounds, rounds_s),
         "curve": [_point(row) for row in rounds],
         "devices": None if status == "running" else _devices(ledger),
     }

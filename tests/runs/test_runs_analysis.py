@@ -130,7 +130,7 @@ def test_devices_busy_idle(summary: Any) -> None:  # noqa: ANN401
         ({"rate_error": {"p50": 0.001, "max": 0.12}}, False),
         ({"rate_error": None, "overrun_s": 0.0}, True),
         ({"overrun_s": 1.0}, False),
-        ({"overrun_s": 1.0, "overrun_share": 0.009}, True),
+        ({"overrun_s": 0.009}, True),
         ({}, None),
     ],
 )
