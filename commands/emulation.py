@@ -125,6 +125,7 @@ class EmulatedWorker:
             rate_error=None
             if verdict.rate_error_p50 is None
             else {"p50": verdict.rate_error_p50, "max": verdict.rate_error_max},
+            releases=[[late_ms, count] for late_ms, count in self._meter.lateness_ms()],
             overrun_s=verdict.overrun_s,
             late_jobs=verdict.late_jobs,
         )

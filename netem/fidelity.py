@@ -93,6 +93,10 @@ class FidelityMeter:
         result._late_jobs = sum(m._late_jobs for m in meters)
         return result
 
+    def lateness_ms(self) -> list[tuple[float, int]]:
+        """How many releases were up to so many milliseconds late, bin by bin."""
+        return [(late_s * 1e3, count) for late_s, count in self._lateness.counts()]
+
     def verdict(self) -> Verdict:
         lateness, errors = self._lateness, self._rate_errors
         p99_ms = _in_ms(lateness.quantile(0.99))

@@ -39,6 +39,14 @@ class LogHistogram:
             self._total += other._total
             self._maximum = max(self._maximum, other._maximum)
 
+    def counts(self) -> list[tuple[float, int]]:
+        """(upper edge, count) of each bin that is not empty, ascending: for merging elsewhere."""
+        return [
+            (self._floor * 10 ** (index / _BINS_PER_DECADE), count)
+            for index, count in enumerate(self._counts)
+            if count
+        ]
+
     @property
     def maximum(self) -> float | None:
         return self._maximum if self._total else None

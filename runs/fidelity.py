@@ -1,22 +1,24 @@
 """How faithfully the emulation held, over all clients, and whether its numbers may be trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from protocol.telemetry import Event, Json
 from runs.settings import Bounds
-from runs.values import number, table
+from runs.values import items, number, table
 
 
 def describe_fidelity(events: Sequence[Event], bounds: Bounds, rounds_s: float | None) -> Json:
-    """Percentiles of percentiles do not exist: `p50` is the median of the clients' medians, `p99`
-    and `max` are the worst client's. An overrun lengthens a round by at most itself, so the worst
-    client's are held against the rounds' time. `stable` is null where nothing was measured."""
-    lateness = {key: _column(events, "lateness_ms", key) for key in ("p50", "p99", "max")}
+    """Lateness is over all releases of all clients. Percentiles of percentiles do not exist: the
+    rate error's `p50` is the median of the clients' medians, its `max` the worst's. An overrun lengthens a round by at most
+    itself, so the worst client's are held against the rounds' time. `stable` is null where
+    nothing was measured."""
+    releases = sorted(_releases(events))
+    worst_ms = max(_column(events, "lateness_ms", "max"), default=None)
     rate = {key: _column(events, "rate_error", key) for key in ("p50", "max")}
     overruns = [s for s in (number(e.notes, "overrun_s") for e in events) if s is not None]
     late_jobs = [n for n in (number(e.notes, "late_jobs") for e in events) if n is not None]
-    p99, p50 = max(lateness["p99"], default=None), _median(rate["p50"])
+    p99, p50 = _quantile(releases, 0.99), _median(rate["p50"])
     worst_rate, overrun_s = max(rate["max"], default=None), max(overruns, default=None)
     share = overrun_s / rounds_s if overrun_s is not None and rounds_s else None
     broken: list[Json] = [
@@ -32,9 +34,9 @@ def describe_fidelity(events: Sequence[Event], bounds: Bounds, rounds_s: float |
     measured = any(value is not None for value in (p99, p50, worst_rate, share))
     return {
         "lateness_ms": {
-            "p50": _median(lateness["p50"]),
+            "p50": _quantile(releases, 0.5),
             "p99": p99,
-            "max": max(lateness["max"], default=None),
+            "max": worst_ms,
         },
         "rate_error": {"p50": p50, "max": worst_rate},
         "overrun_s": overrun_s,
@@ -43,6 +45,26 @@ def describe_fidelity(events: Sequence[Event], bounds: Bounds, rounds_s: float |
         "stable": not broken if measured else None,
         "broken": broken,
     }
+
+
+def _releases(events: Sequence[Event]) -> Iterator[tuple[float, float]]:
+    """(at most so many ms late, how many) of every client."""
+    for event in events:
+        for bin_ in items(event.notes, "releases"):
+            if isinstance(bin_, list | tuple) and len(bin_) == 2:
+                late_ms, count = bin_
+                if isinstance(late_ms, int | float) and isinstance(count, int | float):
+                    yield late_ms, count
+
+
+def _quantile(releases: Sequence[tuple[float, float]], share: float) -> float | None:
+    """`releases` ascending. The upper edge of the bin in which the quantile lies."""
+    rank, seen = share * sum(count for _, count in releases), 0.0
+    for late_ms, count in releases:
+        seen += count
+        if seen >= rank:
+            return late_ms
+    return None
 
 
 def _column(events: Sequence[Event], group: str, key: str) -> list[float]:

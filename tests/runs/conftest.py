@@ -141,6 +141,7 @@ class FakeRun:
                 "fidelity",
                 client=client,
                 lateness_ms={"p50": 0.1, "p99": lateness_p99_ms, "max": 2.5},
+                releases=[[0.1, 98], [lateness_p99_ms, 2]],
                 rate_error={"p50": 0.001, "max": 0.004},
                 overrun_s=0.0,
                 late_jobs=0,
