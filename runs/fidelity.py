@@ -10,9 +10,9 @@ from runs.values import items, number, table
 
 def describe_fidelity(events: Sequence[Event], bounds: Bounds, rounds_s: float | None) -> Json:
     """Lateness is over all releases of all clients. Percentiles of percentiles do not exist: the
-    rate error's `p50` is the median of the clients' medians, its `max` the worst's. An overrun lengthens a round by at most
-    itself, so the worst client's are held against the rounds' time. `stable` is null where
-    nothing was measured."""
+    rate error's `p50` is the median of the clients' medians, its `max` the worst's. An overrun
+    lengthens a round by at most itself, so the worst client's are held against the rounds' time.
+    `stable` is null where nothing was measured."""
     releases = sorted(_releases(events))
     worst_ms = max(_column(events, "lateness_ms", "max"), default=None)
     rate = {key: _column(events, "rate_error", key) for key in ("p50", "max")}
