@@ -1,6 +1,7 @@
 """Playing devices in a process that has no coordinator: telemetry goes to it beside the links."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,12 +32,18 @@ async def attend(
 
 async def _play(site: Site, invitation: Invitation, ways: Ways, host: Host) -> None:
     recorder = RemoteRecorder(invitation.url, host.clock)
+
+    def joined(credential: str) -> None:
+        recorder.identify(credential)
+        said = f"joined: {site.device.name} behind {site.network.name}"
+        print(said, file=sys.stderr, flush=True)
+
     worker = EmulatedWorker(site, host, recorder)
     connector = aiohttp.TCPConnector(ssl=ways.ssl or True)
     async with aiohttp.ClientSession(connector=connector) as beside:
         sending = asyncio.create_task(recorder.run(beside))
         try:
-            with_credential = replace(ways, on_joined=recorder.identify)
+            with_credential = replace(ways, on_joined=joined)
             await worker.run(invitation.url, invitation.token, with_credential)
         finally:
             sending.cancel()

@@ -106,11 +106,22 @@ class EmulatedWorker:
         connector = ShapedConnector(self._links, limit=0, ssl=ways.ssl or True)
         try:
             async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-                worker = Worker(place, session, self._device, ways.on_joined, self._meter.restart)
+                worker = Worker(
+                    place, session, self._device, self._joined(ways), self._meter.restart
+                )
                 return await worker.run()
         finally:
             self._links.close()
             self._report()
+
+    def _joined(self, ways: Ways) -> Callable[[str], None]:
+        def joined(credential: str) -> None:
+            ways.on_joined(credential)
+            if self.site.member is None:  # the run's own fleet does not say what plays this place
+                device, network = self.site.device.name, self.site.network.name
+                self._device.tracer.event("client_joined", 0, None, device=device, network=network)
+
+        return joined
 
     def _report(self) -> None:
         verdict = self._meter.verdict()

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", metavar="T", help=f"or in {TOKEN_VARIABLE}")
     parser.add_argument("--device", metavar="NAME|FILE", help="the device to play")
     parser.add_argument("--network", metavar="NAME|FILE", help="its access link (fixed-world)")
-    parser.add_argument("--count", type=int, default=1, metavar="N", help="how many of them")
+    parser.add_argument("--count", type=int, metavar="N", help="how many of them (1)")
     parser.add_argument("--profile", metavar="FLEET|FILE", help="instead: members of a fleet")
     parser.add_argument("--members", metavar="I,J,...", help="which members (all)")
     parser.add_argument(
@@ -77,8 +77,6 @@ def _pins(arguments: argparse.Namespace, sites: "Sequence[Site]") -> "Callable[[
     if arguments.identities is None:
         return pins_of(None, 0.0)
     members = [site.member for site in sites if site.member is not None]
-    if not members:
-        raise BadInput("--identities: needs --profile and --members: an identity is a member's")
     if not 0 <= arguments.corrupt < 1:
         raise BadInput(f"--corrupt: must lie in [0, 1), got {arguments.corrupt}")
     return pins_of(read_identities(arguments.identities, members), arguments.corrupt)
@@ -90,13 +88,19 @@ def _sites(arguments: argparse.Namespace) -> "Sequence[Site]":
 
     if (arguments.device is None) == (arguments.profile is None):
         raise BadInput("--device, --profile: exactly one of them says what to play")
-    if arguments.count < 1:
-        raise BadInput(f"--count: must be at least 1, got {arguments.count}")
+    ignored = ("network", "count") if arguments.device is None else ("members", "identities")
+    for option in ignored:
+        if getattr(arguments, option) is not None:
+            kind = "--device" if arguments.device is None else "--profile"
+            raise BadInput(f"--{option}: goes with {kind} only")
+    count = 1 if arguments.count is None else arguments.count
+    if count < 1:
+        raise BadInput(f"--count: must be at least 1, got {count}")
     try:
         if arguments.device is not None:
             device = load_device(arguments.device)
             network = load_network(arguments.network or "fixed-world")
-            return [Site(device, network)] * arguments.count
+            return [Site(device, network)] * count
         members = load_fleet(arguments.profile).members
     except ProfileError as error:
         raise BadInput(str(error)) from error
