@@ -73,6 +73,7 @@ def test_a_local_run(command: Command, fast_fleet: Fleet, tmp_path: Path) -> Non
         "model.safetensors",
     }
     rows = table(out / "clients.csv")
+    assert {(row["device"], row["network"]) for row in rows} == {("fast", "lan-1g")}
     assert [(row["round"], row["client"]) for row in rows] == [
         (str(round_), str(client)) for round_ in (1, 2) for client in (0, 1)
     ]
@@ -207,12 +208,14 @@ def test_a_coordinator_with_workers_from_elsewhere_over_tls(
 
         monkeypatch.setenv("TESTBED_TOKEN", token)
         played = command(*worker, "--cert", cert, *device, "--count", "2")
-        assert (played.code, played.out, played.err) == (0, "", "")
+        assert (played.code, played.out) == (0, "")
+        assert played.err == 2 * "joined: fast behind lan-1g\n"
         stdout, stderr = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, stderr
     check_contract(json.loads(stdout), clients=2, rounds=1)
     assert not any(token in path.read_text() for path in out.glob("*.*") if path.suffix in TEXTS)
     rows = table(out / "clients.csv")
+    assert {(row["device"], row["network"]) for row in rows} == {("fast", "lan-1g")}
     assert [row["client"] for row in rows] == ["0", "1"]
     assert all(float(row["upload_s"]) > 0 for row in rows)
 
