@@ -15,7 +15,8 @@ import sys, urllib.request
 urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=5).close()
 PY
     then
-        "$python" -m pip install -q "$torch" --index-url "$torch_cpu" --extra-index-url https://pypi.org/simple -c constraints.txt
+        # What torch needs comes with the rest below, from wherever pip finds it.
+        "$python" -m pip install -q --no-deps "$torch" --index-url "$torch_cpu"
     else
         "$python" -m pip install -q "$torch" -c constraints.txt
     fi
