@@ -132,7 +132,7 @@ def _idle(python: Path, rounds: int) -> None:
     else:
         versions = ", ".join(f"{name} {number}" for name, number in peer.versions.items())
         CONSOLE.print(f"Flower ({versions}) with nothing to sum, 20 clients, 10 parameters:")
-        CONSOLE.print(f"{peer.timing.round_s * 1e3:,.0f} ms a round, most of it polling")
+        CONSOLE.print(f"{peer.timing.round_s * 1e3:,.0f} ms a round: Shamir, actors, waiting")
 
 
 def _peer_arguments(setting: Setting, rounds: int) -> dict[str, object]:
