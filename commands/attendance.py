@@ -44,7 +44,8 @@ async def _play(site: Site, invitation: Invitation, ways: Ways, host: Host) -> N
         sending = asyncio.create_task(recorder.run(beside))
         try:
             with_credential = replace(ways, on_joined=joined)
-            await worker.run(invitation.url, invitation.token, with_credential)
+            reason = await worker.run(invitation.url, invitation.token, with_credential)
+            print(f"left: {reason}", file=sys.stderr, flush=True)
         finally:
             sending.cancel()
             with suppress(asyncio.CancelledError):

@@ -20,5 +20,7 @@ def close(finished: Finished, arguments: argparse.Namespace) -> None:
         print()
     else:
         print_closing_table(summary, Console(), finished.path)
+        if stable(summary) is False:
+            print("The host was too slow for this fleet: --time-scale 2 gives it twice the time.")
     if arguments.strict and not stable(summary):
         raise Unstable(f"{finished.path}: {verdict(summary)}")

@@ -1,6 +1,7 @@
 """A coordinator that waits for workers of other machines, or of other terminals."""
 
 import argparse
+import socket
 import ssl
 import sys
 from pathlib import Path
@@ -34,20 +35,41 @@ def run(arguments: argparse.Namespace) -> None:
 
     async def invited(invitation: Invitation, host: Host, recorder: Recorder) -> None:
         """The workers bring themselves: tell how."""
-        print(
-            f"{len(study.fleet.members)} places; join with:\n  python run_testbed.py worker"
-            f" --join {invitation.url} --token {invitation.token} --device NAME",
-            file=sys.stderr,
-            flush=True,
-        )
+        scale = study.settings.time_scale
+        stretched = "" if scale == 1 else f" --time-scale {scale:g}"
+        played = f"--profile {study.settings.profile} --members I,J,..."
+        if study.identities is not None:
+            played += " --identities DIR"
+        command = f"  {sys.executable} run_testbed.py worker --join {invitation.url}"
+        hints = [f"{command} --token {invitation.token} {played}{stretched}"]
+        if study.identities is None:
+            other = "--device NAME --network NAME"
+            hints.insert(0, f"{command} --token {invitation.token} {other}{stretched}")
+        print(f"{len(study.fleet.members)} places; join with one of:", file=sys.stderr)
+        print("\n".join(hints), file=sys.stderr, flush=True)
 
     identities = None
     if settings.adversary == "active":
         if arguments.identities is None:
             raise BadInput("--identities: needed with adversary=active: see `identities --help`")
         identities = read_identities(arguments.identities, ())
+    _check_free(host, port)
     study = prepare(settings, identities)
     close(execute(study, arguments.out, invited, Listening(host, port, context)), arguments)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Before anything is made: a folder for a run that cannot be served would only be litter."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen()
+    except OSError as error:
+        raise BadInput(f"--listen: {host}:{port}: {error.strerror}") from error
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -22,7 +22,7 @@ from netem.pace import Pace
 from netem.timer import Timer
 from profiles import Device as DeviceProfile
 from profiles import Network
-from protocol.telemetry import Recorder, Tracer
+from protocol.telemetry import Json, Recorder, Tracer
 from worker.client import Device
 from worker.machine import Executor, in_thread
 from worker.pool import TrainingPool
@@ -82,6 +82,7 @@ class EmulatedWorker:
 
     def __init__(self, site: Site, host: Host, recorder: Recorder) -> None:
         self.site = site
+        self._time_scale = host.time_scale
         self._meter = FidelityMeter()
         pair = link_pair(site.network).scaled(host.time_scale)
         self._links = DeviceLinks(pair, host.timer, self._meter)
@@ -101,7 +102,8 @@ class EmulatedWorker:
         """Play the device until the coordinator ends the run; returns its reason."""
         member = self.site.member
         pins = None if member is None else ways.pins(member)
-        place = Place(url, token, self.site.device.name, member, ways.data_dir, pins)
+        device = self.site.device.name
+        place = Place(url, token, device, member, ways.data_dir, pins, self._time_scale)
         timeout = aiohttp.ClientTimeout(total=None)  # a slow transfer is not a failed one
         connector = ShapedConnector(self._links, limit=0, ssl=ways.ssl or True)
         try:
@@ -124,20 +126,20 @@ class EmulatedWorker:
         return joined
 
     def _report(self) -> None:
-        verdict = self._meter.verdict()
+        """In the run's own seconds, like everything else that is recorded."""
+        verdict, scale = self._meter.verdict(), self._time_scale
+        late_ms = (verdict.lateness_ms_p50, verdict.lateness_ms_p99, verdict.lateness_ms_max)
+        p50, p99, worst = (None if late is None else late / scale for late in late_ms)
+        rate_error: Json = None
+        if verdict.rate_error_p50 is not None:
+            rate_error = {"p50": verdict.rate_error_p50, "max": verdict.rate_error_max}
         self._device.tracer.event(
             "fidelity",
             0,
-            lateness_ms={
-                "p50": verdict.lateness_ms_p50,
-                "p99": verdict.lateness_ms_p99,
-                "max": verdict.lateness_ms_max,
-            },
-            rate_error=None
-            if verdict.rate_error_p50 is None
-            else {"p50": verdict.rate_error_p50, "max": verdict.rate_error_max},
-            releases=[[late_ms, count] for late_ms, count in self._meter.lateness_ms()],
-            overrun_s=verdict.overrun_s,
+            lateness_ms={"p50": p50, "p99": p99, "max": worst},
+            releases=[[late / scale, count] for late, count in self._meter.lateness_ms()],
+            rate_error=rate_error,
+            overrun_s=verdict.overrun_s / scale,
             late_jobs=verdict.late_jobs,
         )
 

@@ -83,7 +83,7 @@ def execute(
         asyncio.run(_play(study, folder, workers, listening or Listening()))
         status, reason = "finished", ""
     except (KeyboardInterrupt, asyncio.CancelledError):
-        status, reason = "interrupted", "interrupted"
+        status, reason = "interrupted", "stopped by the user"
     except (RunFailed, PoolError, WorkerFailed) as error:
         reason = str(error)
     except BadInput as error:
@@ -161,15 +161,24 @@ def _yield_to_links() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, 10)
 
 
+GRACE_S = 10.0
+"""For workers that were cut off as the run ended: longer than their longest pause between tries."""
+
+
 async def together(run: Coroutine[Any, Any, None], workers: Awaitable[None]) -> None:
-    """Until the run is over; a run that fails takes its workers along."""
+    """Until the run is over. A run that fails takes its workers along; after one that ends well
+    they have a little time to go by themselves."""
     attending = asyncio.ensure_future(workers)
     playing = asyncio.create_task(run)
     try:
-        await asyncio.wait({attending, playing}, return_when=asyncio.FIRST_EXCEPTION)
-        for task in (playing, attending):
-            if task.done():
-                task.result()
+        await asyncio.wait({attending, playing}, return_when=asyncio.FIRST_COMPLETED)
+        if not playing.done():
+            attending.result()
+            await playing
+        playing.result()
+        await asyncio.wait({attending}, timeout=GRACE_S)
+        if attending.done():
+            attending.result()
     finally:
         for task in (playing, attending):
             task.cancel()

@@ -21,10 +21,6 @@ from protocol.sizes import DIGEST_BYTES
 from protocol.stragglers import Verdict, find_stragglers
 from protocol.work import Tally, total
 
-CONTROL_TRIPS = {"plain": 1, "secagg": 3, "secagg+": 3}
-"""Exchanges of control messages in a round: notes; or keys, shares and unmasking (and one more
-for consistency against an active coordinator)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -52,7 +48,7 @@ def expect(study: Study, member: Member) -> Expected:
     body = packed_size(study.words, study.settings.ring_bits) + DIGEST_BYTES
     up = wire_bytes(body) / network.up_bytes_per_s
     return Expected(
-        control_s=CONTROL_TRIPS[study.settings.aggregation] * network.rtt_s,
+        control_s=_control_trips(study) * network.rtt_s,
         download_s=down + network.rtt_s,
         fit_s=pace.seconds(work(_full_job(study, member.index))),
         crypto_s=pace.seconds(_crypto(study)),
@@ -69,12 +65,13 @@ def expected_stragglers(study: Study, expected: dict[int, Expected]) -> Verdict:
 def print_expectation(study: Study) -> None:
     expected = {member.index: expect(study, member) for member in study.fleet.members}
     verdict = expected_stragglers(study, expected)
-    table = Table(title=f"{study.fleet.name}, task {study.task.name}: expected, without pruning")
-    for column in ("client", "device", "network"):
-        table.add_column(column)
-    for column in ("keys etc.", "download", "fit", "masks", "upload", "total"):
-        table.add_column(f"{column} s", justify="right")
-    table.add_column("straggler")
+    title = f"{study.fleet.name}, task {study.task.name}: seconds expected of an unpruned round"
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0), title_justify="left")
+    for column in ("#", "device", "network"):
+        table.add_column(column, no_wrap=True)
+    for column in ("keys", "down", "fit", "masks", "up", "total"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for member in study.fleet.members:
         each = expected[member.index]
         times = (each.control_s, each.download_s, each.fit_s, each.crypto_s, each.upload_s)
@@ -90,6 +87,14 @@ def print_expectation(study: Study) -> None:
         f" unpruned; the slowest of the others needs {verdict.target_s:.1f} s"
     )
     console.print(f"\n{data_card(study.task)}", highlight=False)
+
+
+def _control_trips(study: Study) -> int:
+    """Exchanges of control messages in a round: notes; or keys, shares and unmasking, and one
+    more for consistency against an active coordinator."""
+    if study.settings.aggregation == "plain":
+        return 1
+    return 4 if study.settings.adversary == "active" else 3
 
 
 def _full_job(study: Study, client: int) -> TrainingJob:

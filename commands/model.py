@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.model import Evaluation
+from coordinator.model import Evaluation, UnusableSum
 from learning.evaluation import evaluate
 from learning.layout import Divisor, VectorLayout
+from learning.structure import StructureError
 from learning.task import TaskSettings
 from learning.tasks import initial_vector
 from protocol.secagg.ring import FixedPoint, Words
@@ -46,7 +47,10 @@ class FederatedModel:
         summed = self._fixed_point.dequantise(total[:size])
         integers = self._fixed_point.to_integers(total[size:])
         counts, clipped = integers[:-1], int(integers[-1])
-        self._vector = self._vector + self._layout.mean(summed, counts, self._divisor)
+        try:
+            self._vector = self._vector + self._layout.mean(summed, counts, self._divisor)
+        except StructureError as error:
+            raise UnusableSum(str(error)) from error
         return clipped / self._fixed_point.share_parts / clients
 
     async def evaluate(self) -> Evaluation:

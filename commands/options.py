@@ -16,11 +16,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", metavar="NAME", help="what is learnt (digits)")
     parser.add_argument("--strategy", metavar="NAME", help="remedy for stragglers (clip-network)")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds to play (6)")
-    parser.add_argument("--clock", metavar="wall|virtual", help="real or virtual time (wall)")
-    parser.add_argument("--net", metavar="stream|packet|kernel", help="kind of link (stream)")
+    parser.add_argument("--clock", metavar="wall|virtual", help="wall (virtual is not built yet)")
+    parser.add_argument(
+        "--net", metavar="stream|packet|kernel", help="stream (no other is built yet)"
+    )
     parser.add_argument("--seed", type=int, metavar="N")
     parser.add_argument("--data", metavar="DIR", help="where the task's data lies")
-    parser.add_argument("--quick", action="store_true", help="a short run: 3 rounds")
+    parser.add_argument("--quick", action="store_true", help="a short run: 4 rounds")
     parser.add_argument("--time-scale", type=float, metavar="X", help="stretch emulated time")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting"
@@ -32,7 +34,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the summary on stdout, nothing else")
 
 
-QUICK_ROUNDS = 3
+QUICK_ROUNDS = 4
+"""Two of warm-up, in which nothing is pruned, and two to measure."""
 
 
 def settings_of(arguments: argparse.Namespace) -> RunSettings:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from commands.errors import BadInput
 from commands.options import add_run_options, settings_of
 
 DESCRIBE = "play a fleet and measure its secure rounds"
@@ -19,6 +20,8 @@ def run(arguments: argparse.Namespace) -> None:
     from commands.study import prepare
 
     study = prepare(settings)
+    if arguments.dry_run and arguments.json:
+        raise BadInput("--json: goes with a run: a dry run has no summary")
     if arguments.dry_run:
         from commands.expectation import print_expectation
 

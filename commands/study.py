@@ -64,7 +64,9 @@ class Study:
         Raises LocalError if the settings miss a bound among so many."""
         settings = self.settings
         if settings.aggregation == "secagg":
-            return settings.threshold or default_threshold(parties), 0
+            threshold = settings.threshold or default_threshold(parties)
+            check_threshold(parties, threshold, min(self.corrupt, parties))
+            return threshold, 0
         if settings.neighbours is None and settings.threshold is None:
             neighbours, threshold = choose_degree(parties, settings.corrupt, settings.lost)
             return threshold, neighbours
@@ -107,6 +109,8 @@ def _prepare(settings: RunSettings) -> Study:
             settings.alpha,
         )
     )
+    if settings.aggregation == "plain" and settings.adversary == "active":
+        raise BadInput("adversary: active: plain aggregation has nothing to protect from it")
     if settings.aggregation != "plain" and strategy.needs_plain:
         raise BadInput(f"strategy: {strategy.name}: needs single updates: aggregation=plain")
     weight = max(task.examples(client) for client in range(clients))
@@ -165,6 +169,8 @@ def _client_settings(
         clip=settings.clip,
         ring_bits=settings.ring_bits,
         max_weight=weight,
+        aggregation=settings.aggregation,
+        time_scale=settings.time_scale,
         adversary="semi-honest" if settings.aggregation == "plain" else settings.adversary,
         precompute=settings.precompute,
     )

@@ -105,7 +105,7 @@ class _Face:
         client = self._authenticated(request)
         now_s = self._coordinator.tracer.now()
         try:
-            self._coordinator.intake.accept(client.id, await request.read(), now_s)
+            self._coordinator.told(client, await request.read(), now_s)
         except ProtocolError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
         return web.Response()

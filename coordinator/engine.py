@@ -1,6 +1,7 @@
 """The run: wait for the fleet, play the rounds, keep count of who comes and goes."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,7 +21,8 @@ from protocol.telemetry import Tracer
 from strategies.interface import ServerHalf
 
 GOODBYE_S = 5.0
-"""How long dismissed workers may take to leave; those that are gone already cost nothing."""
+"""How long dismissed workers may take to leave and, from other processes, to send their last
+telemetry; those that are gone already cost nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Coordinator:
         )
         self._arrivals: dict[int, float] = {}
         self._changed = asyncio.Event()
+        self._finished: Finish | None = None
 
     async def run(self) -> None:
         """Play all rounds. Raises RunFailed when the fleet does not assemble or a round fails."""
@@ -65,14 +68,21 @@ class Coordinator:
         await self.finish("all rounds played")
 
     async def finish(self, reason: str) -> None:
-        """Dismiss the workers and wait a little for them to hand in their telemetry and go."""
-        for client in self.registry:
-            await client.send(Finish(reason))
+        """Dismiss the workers and wait a little for them to hand in their telemetry and go. Who
+        comes back later is told as well."""
+        self._finished = Finish(reason)
+        await self._tell(self.registry, self._finished)
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
-                while any(client.present for client in self.registry):
+                while any(c.present for c in self.registry) or not self.intake.complete:
                     self._changed.clear()
                     await self._changed.wait()
+
+    async def _tell(self, clients: Iterable[Client], message: Message) -> None:
+        """A client that does not take its message in time is left to its heartbeats."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.exchange_s):
+                await asyncio.gather(*(client.send(message) for client in clients))
 
     async def _assemble(self) -> None:
         try:
@@ -104,8 +114,7 @@ class Coordinator:
         finally:
             self.current_round = None
         self._arrivals.update(result.arrivals_s)
-        for client in parties:
-            await client.send(RoundEnd(number))
+        await self._tell(parties, RoundEnd(number))
         await self._evaluate(result)
 
     async def _evaluate(self, result: RoundResult) -> None:
@@ -125,9 +134,11 @@ class Coordinator:
 
     async def connected(self, client: Client, socket: web.WebSocketResponse, back: bool) -> None:
         previous, client.socket, client.ready = client.socket, socket, False
-        if previous is not None and not previous.closed:
+        if previous is not None:
             self._lose(client, "it connected anew")
             await previous.close()
+        if self._finished is not None:
+            await client.send(self._finished)
         if back:
             self.tracer.event("client_back", self.status.round, client.id)
         else:
@@ -136,6 +147,8 @@ class Coordinator:
     def disconnected(self, client: Client, socket: web.WebSocketResponse, reason: str) -> None:
         if client.socket is socket:
             client.socket, client.ready = None, False
+            if not client.was_ready:
+                self.registry.release(client)
             self.status.joined = len(self.registry.available())
             self._changed.set()
             self._lose(client, reason)
@@ -143,13 +156,18 @@ class Coordinator:
     def deliver(self, client: Client, message: Message) -> None:
         match message:
             case Ready(examples):
-                client.ready, client.examples = True, examples
+                client.ready, client.was_ready, client.examples = True, True, examples
                 self.status.joined = len(self.registry.available())
                 self._changed.set()
             case Failed(round_, reason) if self.current_round and round_ == self.status.round:
                 self._lose(client, f"it reported: {reason}")
             case _ if self.current_round is not None:
                 self.current_round.deliver(client.id, message)
+
+    def told(self, client: Client, batch: bytes, now_s: float) -> None:
+        """Telemetry beside the links. Raises ProtocolError if it is none."""
+        self.intake.accept(client.id, batch, now_s)
+        self._changed.set()
 
     def _lose(self, client: Client, reason: str) -> None:
         if self.current_round is not None:

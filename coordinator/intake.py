@@ -28,6 +28,12 @@ class TelemetryIntake:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._offset_s: dict[int, float] = {}
+        self._farewells: set[int] = set()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody who reports this way has said its last: how faithful it was."""
+        return self._offset_s.keys() <= self._farewells
 
     def accept(self, client: int, body: bytes, now_s: float) -> None:
         """Record a batch `{"sent_s": float, "spans": [...], "events": [...]}` of `client`.
@@ -50,6 +56,8 @@ class TelemetryIntake:
             )
         for event in events:
             self._recorder.record(replace(event, time_s=event.time_s + offset_s))
+            if event.kind == "fidelity":
+                self._farewells.add(client)
 
 
 def _span(client: int, item: Mapping[str, Any]) -> Span:
@@ -69,7 +77,13 @@ def _span(client: int, item: Mapping[str, Any]) -> Span:
 def _event(client: int, item: Mapping[str, Any]) -> Event:
     _check_keys(item, _EVENT_KEYS)
     kind, round_ = _name("kind", item["kind"]), _count("round", item["round"])
+    if kind not in WORKERS_KINDS:
+        raise field.Malformed("an event that is not a worker's to report")
     return Event(kind, round_, client, _seconds(item["time_s"]), _notes(item["notes"]))
+
+
+WORKERS_KINDS = frozenset({"client_joined", "fidelity", "transfer_failed", "worker_gave_up"})
+"""What workers report; all else is the coordinator's to say."""
 
 
 def _check_keys(item: object, keys: set[str]) -> None:

@@ -21,6 +21,10 @@ class Evaluation:
     per_client: tuple[float, ...]
 
 
+class UnusableSum(Exception):
+    """The sum cannot be what honest clients sent: somebody lied, and who cannot be told."""
+
+
 class GlobalModel(Protocol):
     @property
     def vector(self) -> NDArray[np.float32]:
@@ -33,6 +37,7 @@ class GlobalModel(Protocol):
     def apply(self, total: Words, clients: int) -> float:
         """Replace the model by the mean that `total`, a modular sum over so many, stands for.
 
-        Returns the fraction of coordinates that clients clipped. Called off the event loop."""
+        Returns the fraction of coordinates that clients clipped. Called off the event loop.
+        Raises UnusableSum and then leaves the model as it is."""
 
     async def evaluate(self) -> Evaluation: ...

@@ -25,6 +25,7 @@ class Client:
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     socket: web.WebSocketResponse | None = None
     ready: bool = False
+    was_ready: bool = False
     examples: int = 0
 
     @property
@@ -84,6 +85,11 @@ class Registry:
         client = Client(place, identity, device)
         self._clients[place] = client
         return client, False
+
+    def release(self, client: Client) -> None:
+        """Free the place of a worker that left before it was ready: it has played nothing."""
+        if self._clients.get(client.id) is client:
+            del self._clients[client.id]
 
     def authenticate(self, credential: str) -> Client | None:
         """The client with this credential; compared in constant time."""

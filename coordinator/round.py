@@ -15,7 +15,7 @@ from aiohttp import web
 from coordinator.errors import RoundFailed
 from coordinator.gathering import Gathering
 from coordinator.limits import Limits
-from coordinator.model import GlobalModel
+from coordinator.model import GlobalModel, UnusableSum
 from coordinator.registry import ABSENT, Client
 from coordinator.status import Status, Transfer
 from coordinator.summation import Place, Step, Summation, SumRule
@@ -80,6 +80,7 @@ class Round:
         """Why a client that has left the round did; it may do so between two phases."""
         self._arrivals_s: dict[int, float] = {}
         self._started_s = 0.0
+        self._spoilt = False
         self._telling: set[asyncio.Task[None]] = set()
 
     async def run(self) -> RoundResult:
@@ -94,6 +95,8 @@ class Round:
                     )
         except TooFewSurvivors as error:
             raise RoundFailed(f"{error}; lost: {self._lost_text()}") from error
+        except UnusableSum as error:
+            raise RoundFailed(f"the sum is no model: {error}") from error
         except ProtocolError as error:  # shares that give no secret show only once combined
             raise RoundFailed(f"the sum cannot be unmasked: {error}") from error
         return RoundResult(
@@ -115,7 +118,7 @@ class Round:
         survivors = await self._collect()
         for step in summation.closing:
             await self._ask(step)
-        if masks := summation.masks():
+        if masks := await asyncio.to_thread(summation.masks):
             await asyncio.to_thread(self._aggregate.remove, masks)
         return survivors
 
@@ -127,6 +130,8 @@ class Round:
         self._note_losses("collect", gathering)
         async with self._adding:  # a vector that was being added is in
             survivors = sorted(gathering.answers)
+        if self._spoilt:
+            raise RoundFailed("a vector could not be added whole: the sum is spoilt")
         if not survivors:
             raise TooFewSurvivors("no client's vector arrived")
         return survivors
@@ -220,13 +225,15 @@ class Round:
         async with self._adding:
             if not gathering.awaits(client):
                 raise ProtocolError("the round has gone on without this client")
-            gathering.answer(client, None)
-            self._summation.added(client)
             with (
                 mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
                 memoryview(mapped) as packed,
             ):
+                self._spoilt = True  # until it is in whole, the sum is of no use
+                gathering.answer(client, None)
+                self._summation.added(client)
                 await asyncio.to_thread(self._aggregate.add, packed)
+                self._spoilt = False
 
     def _refused(self, client: int, reason: str) -> None:
         self._tracer.event("message_refused", self._number, client, reason=reason)

@@ -34,8 +34,12 @@ class ClientSettings:
     ring_bits: int
     max_weight: int
     """Public bound on a client's number of examples, its weight in the mean."""
+    aggregation: str
+    """`plain`, `secagg` or `secagg+`: of every plan; a client takes part in no other sum."""
     adversary: str
     """`semi-honest` or `active`: whether the coordinator is to be believed."""
+    time_scale: float
+    """Seconds of a clock on the wall in one second of the run, alike for all who take part."""
     precompute: bool
     """Whether masks are expanded while the model is downloaded and trained."""
 

@@ -26,7 +26,7 @@ def find_stragglers(times_s: Mapping[int, float], share: float, margin: float) -
     slowest_first = sorted(times_s, key=lambda client: (-times_s[client], client))
     if len(slowest_first) < 2 or share <= 0:
         return Verdict((), max(times_s.values(), default=0.0))
-    suspects = max(1, int(share * len(slowest_first)))
+    suspects = max(1, int(share * len(slowest_first) + 1e-9))  # 0.29 * 100 falls just short
     bound_s = times_s[slowest_first[suspects]] * (1 + margin)
     stragglers = tuple(c for c in slowest_first[:suspects] if times_s[c] > bound_s)
     others = slowest_first[len(stragglers) :]

@@ -28,6 +28,9 @@ from protocol.sizes import MAX_MESSAGE_BYTES
 
 M = TypeVar("M", bound=Message)
 CONTROL_PATH = "/v1/control"
+PATIENCE_S = 60.0
+"""For a connection, a handshake, and between pings: a coordinator that has lost its power is not
+waited for. While it plays a round without this client, it still answers pings."""
 
 
 class ChannelLost(Exception):
@@ -67,16 +70,23 @@ class Channel:
     @classmethod
     async def open(cls, session: aiohttp.ClientSession, url: str) -> "Channel":
         try:
-            socket = await session.ws_connect(url + CONTROL_PATH, max_msg_size=MAX_MESSAGE_BYTES)
+            async with asyncio.timeout(PATIENCE_S):
+                socket = await session.ws_connect(
+                    url + CONTROL_PATH, max_msg_size=MAX_MESSAGE_BYTES, heartbeat=PATIENCE_S
+                )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ChannelLost(f"cannot reach the coordinator at {url}: {_plain(error)}") from error
         return cls(socket)
 
     async def join(self, token: str, device: str, identity: Identity, member: int | None) -> Joined:
-        await self.send(Hello(VERSION, token, device, identity.public, member))
-        challenge = await self.expect(Challenge)
-        await self.send(identity.prove(challenge))
-        return Joined(challenge.session, await self.expect(Welcome))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self.send(Hello(VERSION, token, device, identity.public, member))
+                challenge = await self.expect(Challenge)
+                await self.send(identity.prove(challenge))
+                return Joined(challenge.session, await self.expect(Welcome))
+        except TimeoutError as error:
+            raise ChannelLost("the coordinator does not finish the handshake") from error
 
     async def send(self, message: Message) -> None:
         try:

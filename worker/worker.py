@@ -8,6 +8,7 @@ from math import ceil
 
 import aiohttp
 
+from learning.structure import StructureError
 from learning.task import TaskError
 from learning.training import TrainingError
 from protocol.errors import LocalError, ProtocolError
@@ -17,6 +18,7 @@ from protocol.secagg.active import Pinned, SignedClient
 from protocol.secagg.client import ClientMachine
 from protocol.secagg.terms import Terms
 from protocol.settings import ClientSettings
+from strategies.times import TimesError
 from worker.channel import Channel, ChannelLost, Joined, JoinRefused, LeftBehind, RunFinished
 from worker.client import Client, Device, prepare_client
 from worker.party import Party, PlainParty, SecureParty, SignedParty
@@ -27,6 +29,18 @@ from worker.transfer import TransferFailed, Transfers
 RETRIES = 8
 """Attempts to come back after a lost connection: 0.5 s apart at first, doubling to 8 s."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 8.0
+
+
+GIVEN_UP = (
+    TrainingError,
+    TaskError,
+    PoolError,
+    ProtocolError,
+    LocalError,
+    StructureError,
+    TimesError,
+)
+"""What makes a client give a round up, and say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,8 @@ class Place:
     data_dir: str | None = None
     pins: Pins | None = None
     """With these the worker takes part in signed sums only, without them in no such sum."""
+    time_scale: float = 1.0
+    """By which this worker's clock is stretched; the run's must be the same."""
 
 
 class Worker:
@@ -79,6 +95,7 @@ class Worker:
         self._identity = place.pins.identity if place.pins else Identity.generate(os.urandom)
         self._client: Client | None = None
         self._retries = 0
+        self._last_round = 0
 
     async def run(self) -> str:
         """Take part until the coordinator ends the run; returns its reason.
@@ -111,7 +128,6 @@ class Worker:
         self._on_joined(joined.welcome.credential)
         client = await self._prepare(joined)
         transfers = Transfers(self._http, self._place.url, joined.welcome.credential)
-        self._on_ready()
         await channel.send(Ready(client.examples))
         message: Message | None = None
         while True:
@@ -126,15 +142,21 @@ class Worker:
         place = joined.welcome.client
         if self._client is None or self._client.id != place:
             settings = ClientSettings.from_mapping(joined.welcome.settings)
-            self._check_adversary(settings)
+            self._check(settings)
             self._client = await prepare_client(
                 (place, joined.session), settings, self._place.data_dir, self._device
             )
+            self._on_ready()
         self._client = replace(self._client, session=joined.session)
         return self._client
 
-    def _check_adversary(self, settings: ClientSettings) -> None:
+    def _check(self, settings: ClientSettings) -> None:
         """Whether the coordinator is to be believed is not the coordinator's to say alone."""
+        if settings.time_scale != self._place.time_scale:
+            raise JoinRefused(
+                f"the run's time is stretched by {settings.time_scale:g}, this worker's by "
+                f"{self._place.time_scale:g}: start it with --time-scale {settings.time_scale:g}"
+            )
         if (settings.adversary == "active") == (self._place.pins is None):
             raise JoinRefused(
                 f"the run is against a coordinator that is {settings.adversary}; this worker "
@@ -146,6 +168,7 @@ class Worker:
     ) -> Message | None:
         """Play the round; a message that came instead of what was due is handed back."""
         try:
+            self._check_plan(client, plan)
             party = _party(client, plan, channel, self._place.pins)
             await ClientRound(client, plan, party, transfers).play()
         except LeftBehind as behind:
@@ -154,9 +177,18 @@ class Worker:
             self._device.tracer.event("transfer_failed", plan.round, reason=str(failure))
             # Only this side may know: nobody shall wait for an upload that will not come.
             await channel.send(Failed(plan.round, str(failure)[:200]))
-        except (TrainingError, TaskError, PoolError, ProtocolError, LocalError) as error:
+        except GIVEN_UP as error:
             await channel.send(Failed(plan.round, f"{type(error).__name__}: {error}"[:200]))
         return None
+
+    def _check_plan(self, client: Client, plan: Plan) -> None:
+        """A round is played once: the same training summed among others a second time would tell
+        one client's update by the difference. And only as the welcome said."""
+        if plan.round <= self._last_round:
+            raise ProtocolError(f"round {plan.round} comes again, or after {self._last_round}")
+        self._last_round = plan.round
+        if plan.aggregation != client.settings.aggregation:
+            raise ProtocolError(f"the plan is of {plan.aggregation} aggregation, the run is not")
 
 
 def _party(client: Client, plan: Plan, channel: Channel, pins: Pins | None) -> Party:

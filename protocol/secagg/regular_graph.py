@@ -123,7 +123,7 @@ def choose_degree(clients: int, corrupt: float, lost: float) -> tuple[int, int]:
                 return degree, threshold
     raise LocalError(
         f"no number of neighbours among {clients} clients is safe with {corrupt:.0%} corrupt and"
-        f" {lost:.0%} lost: use the complete graph"
+        f" {lost:.0%} lost: use the complete graph, secagg"
     )
 
 

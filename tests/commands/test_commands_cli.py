@@ -165,8 +165,8 @@ def test_a_port_that_is_in_use(command: Command, tmp_path: Path) -> None:
         ended = command("coordinator", "--listen", address, "--out", str(out))
     assert ended.code == 2
     assert one_line(ended).startswith(f"--listen: {address}: ")
-    assert "address already in use" in ended.err
-    assert '"status": "failed"' in (out / "summary.json").read_text()
+    assert "address already in use" in ended.err.lower()
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("line", ["--help", "-h", "run --help", "worker --help", "profiles -h"])
@@ -197,8 +197,8 @@ def test_a_dry_run_names_the_stragglers(
     monkeypatch.setenv("COLUMNS", "200")
     ended = command("--profile", fleet, "--dry-run")
     assert (ended.code, ended.err) == (0, "")
-    rows = [[cell.strip() for cell in line.split("│")] for line in ended.out.splitlines()]
-    rows = [row[1:-1] for row in rows if len(row) > 8]
+    rows = [line.split() for line in ended.out.splitlines()]
+    rows = [row for row in rows if row and row[0].isdecimal() and len(row) > 8]
     assert [row[0] for row in rows] == [str(client) for client in range(20)]
     assert [row[0] for row in rows if row[-1] == "straggler"] == stragglers
 

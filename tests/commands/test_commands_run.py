@@ -144,7 +144,7 @@ def test_an_interrupted_run_keeps_its_rounds(fast_fleet: Fleet, tmp_path: Path) 
     assert said[0] == "waiting for workers"
     (error,) = said[1:]
     kept = re.fullmatch(
-        rf"error: interrupted; (\d+) finished rounds are kept in {re.escape(str(out))}", error
+        rf"error: stopped by the user; (\d+) finished rounds are kept in {re.escape(str(out))}", error
     )
     assert kept is not None, error
     summary = read_summary(out)
@@ -209,7 +209,8 @@ def test_a_coordinator_with_workers_from_elsewhere_over_tls(
         monkeypatch.setenv("TESTBED_TOKEN", token)
         played = command(*worker, "--cert", cert, *device, "--count", "2")
         assert (played.code, played.out) == (0, "")
-        assert played.err == 2 * "joined: fast behind lan-1g\n"
+        joined, left = "joined: fast behind lan-1g\n", "left: all rounds played\n"
+        assert played.err == 2 * joined + 2 * left
         stdout, stderr = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, stderr
     check_contract(json.loads(stdout), clients=2, rounds=1)

@@ -136,7 +136,8 @@ async def test_an_oversized_hello_ends_the_connection(tmp_path: Path) -> None:
 @pytest.mark.parametrize("taken_by_request", [True, False])
 async def test_a_place_has_one_owner(tmp_path: Path, taken_by_request: bool) -> None:
     async with staged(tmp_path, clients=2, free=(0, 1), threshold=2) as stage:
-        await stage.raw(1).join(0 if taken_by_request else None)
+        owner = await stage.raw(1).join(0 if taken_by_request else None)
+        assert owner.welcome.client == 0
         other = await stage.raw(2).connect()
         await _prove(other, 0)
         assert await refusal(other) == "place 0 of the fleet is taken by another worker"
@@ -144,10 +145,18 @@ async def test_a_place_has_one_owner(tmp_path: Path, taken_by_request: bool) -> 
         assert other.welcome.client == 1
 
 
+async def test_a_place_left_before_it_was_ready_is_free_again(tmp_path: Path) -> None:
+    async with staged(tmp_path, clients=2, free=(0, 1), threshold=2) as stage:
+        first = await stage.raw(1).join(0)
+        await first.socket.close()
+        second = await stage.raw(2).join(0)
+        assert second.welcome.client == 0
+
+
 async def test_more_workers_than_places(tmp_path: Path) -> None:
     async with staged(tmp_path, clients=2, free=(0, 1), threshold=2) as stage:
-        await stage.raw(1).join()
-        await stage.raw(2).join()
+        owners = [await stage.raw(seed).join() for seed in (1, 2)]
+        assert [owner.welcome.client for owner in owners] == [0, 1]
         third = await stage.raw(3).connect()
         await _prove(third, None)
         assert await refusal(third) == "the fleet has 2 places and this one is not among them"

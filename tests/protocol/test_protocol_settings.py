@@ -24,7 +24,9 @@ GOOD = ClientSettings(
     clip=0.5,
     ring_bits=32,
     max_weight=72,
+    aggregation="secagg",
     adversary="semi-honest",
+    time_scale=1.0,
     precompute=False,
 )
 
