@@ -143,8 +143,9 @@ def test_an_interrupted_run_keeps_its_rounds(fast_fleet: Fleet, tmp_path: Path) 
     said = [line for line in (before + stderr).splitlines() if not line.startswith("round ")]
     assert said[0] == "waiting for workers"
     (error,) = said[1:]
+    where = re.escape(str(out))
     kept = re.fullmatch(
-        rf"error: stopped by the user; (\d+) finished rounds are kept in {re.escape(str(out))}", error
+        rf"error: stopped by the user; (\d+) finished rounds are kept in {where}", error
     )
     assert kept is not None, error
     summary = read_summary(out)
