@@ -25,7 +25,8 @@ TOKEN_BYTES = 16
 
 
 def new_token() -> str:
-    return secrets.token_urlsafe(TOKEN_BYTES)
+    """Hexadecimal: one that begins with a dash would be taken for an option."""
+    return secrets.token_hex(TOKEN_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
