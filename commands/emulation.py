@@ -75,6 +75,8 @@ class Site:
     device: DeviceProfile
     network: Network
     member: int | None = None
+    listed: bool = True
+    """Whether the run's config says what plays that place: of a population it does not."""
 
 
 class EmulatedWorker:
@@ -119,7 +121,7 @@ class EmulatedWorker:
     def _joined(self, ways: Ways) -> Callable[[str], None]:
         def joined(credential: str) -> None:
             ways.on_joined(credential)
-            if self.site.member is None:  # the run's own fleet does not say what plays this place
+            if self.site.member is None or not self.site.listed:
                 device, network = self.site.device.name, self.site.network.name
                 self._device.tracer.event("client_joined", 0, None, device=device, network=network)
 

@@ -27,7 +27,8 @@ def local_workers(study: Study) -> Workers:
     """Who plays the fleet, as the study's `placement` says."""
 
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
-        sites = [Site(m.device, m.network, m.index) for m in study.fleet.members]
+        listed = study.fleet.population is None
+        sites = [Site(m.device, m.network, m.index, listed) for m in study.fleet.members]
         ways = Ways(study.settings.data, pins=pins_of(study.identities, study.settings.corrupt))
         try:
             async with asyncio.TaskGroup() as group:

@@ -101,11 +101,12 @@ def _sites(arguments: argparse.Namespace) -> "Sequence[Site]":
             device = load_device(arguments.device)
             network = load_network(arguments.network or "fixed-world")
             return [Site(device, network)] * count
-        members = load_fleet(arguments.profile).members
+        fleet = load_fleet(arguments.profile)
     except ProfileError as error:
         raise BadInput(str(error)) from error
+    members, listed = fleet.members, fleet.population is None
     chosen = _indices(arguments.members, len(members))
-    return [Site(members[i].device, members[i].network, i) for i in chosen]
+    return [Site(members[i].device, members[i].network, i, listed) for i in chosen]
 
 
 def _indices(text: str | None, size: int) -> Sequence[int]:

@@ -9,6 +9,7 @@ from profiles.display import Profile, load_profile, show
 from profiles.errors import ProfileError
 from profiles.fleet import Fleet, Member, Site, fleet_from_mapping, load_fleet
 from profiles.network import Network, load_network
+from profiles.population import Population
 from profiles.quantity import Dimension, Quantity, Standing
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Kind",
     "Member",
     "Network",
+    "Population",
     "Profile",
     "ProfileError",
     "Quantity",

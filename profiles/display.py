@@ -10,6 +10,7 @@ from profiles.document import read_table
 from profiles.errors import WHOLE_FILE, ProfileError, near
 from profiles.fleet import Fleet, parse_fleet
 from profiles.network import Network, parse_network
+from profiles.population import Population
 from profiles.quantity import Quantity, Standing
 
 Profile = Device | Network | Fleet
@@ -22,13 +23,14 @@ def load_profile(name_or_path: str) -> Profile:
     """The profile of any kind: by a shipped name, or a TOML file told apart by its keys."""
     path = _find(name_or_path)
     table = read_table(path)
-    if "members" in table.entries:
+    if "members" in table.entries or "population" in table.entries:
         return parse_fleet(path.stem, table, path.parent)
     if "training_rate" in table.entries:
         return parse_device(path.stem, table)
     if "down" in table.entries:
         return parse_network(path.stem, table)
-    rule = "is no profile: needs members (a fleet), training_rate (a device) or down (a network)"
+    kinds = "members or population (a fleet), training_rate (a device) or down (a network)"
+    rule = f"is no profile: needs {kinds}"
     raise ProfileError(str(path), WHOLE_FILE, rule)
 
 
@@ -61,17 +63,39 @@ def _figure_lines(quantities: Mapping[str, Quantity]) -> list[str]:
 
 
 def _fleet_lines(fleet: Fleet) -> list[str]:
-    sites = Counter((member.device, member.network) for member in fleet.members)
     lines = [f"{len(fleet.members)} clients"]
-    for (device, network), count in sites.items():
-        lines.append(f"{count:>6} × {device.name:<20}{_link(network)}")
+    if fleet.population is None:
+        sites = Counter((member.device, member.network) for member in fleet.members)
+        for (device, network), count in sites.items():
+            lines.append(f"{count:>6} × {device.name:<20}{_link(network)}")
+        profiles = {profile for site in sites for profile in site}
+    else:
+        lines += _population_lines(fleet.population)
+        mixes = fleet.population.devices, fleet.population.networks
+        profiles = {profile for mix in mixes for profile, _ in mix.choices}
     if fleet.coordinator:
         site = fleet.coordinator
         lines.append(f"coordinator {site.device.name:<17}{_link(site.network)}")
     else:
         lines.append("coordinator not emulated")
-    profiles = {profile for site in sites for profile in site}
     lines.append(_standings(profiles))
+    return lines
+
+
+def _population_lines(population: Population) -> list[str]:
+    lines = [f"drawn with seed {population.seed}; digest {population.digest()[:16]}…"]
+    drawn = list(population.members())
+    devices = Counter(member.device for member in drawn)
+    networks = Counter(member.network for member in drawn)
+    for device, _ in population.devices.choices:
+        lines.append(f"{devices[device]:>6} × {device.name}")
+    lines.append(f"       {population.devices.source}")
+    for network, _ in population.networks.choices:
+        lines.append(f"{networks[network]:>6} × {_link(network)}")
+    lines.append(f"       {population.networks.source}")
+    lines += _figure_lines({f"spread of {k}": q for k, q in population.spread.items()})
+    if population.availability is not None:
+        lines += _figure_lines({"availability": population.availability})
     return lines
 
 

@@ -1,6 +1,7 @@
 """Fleet profiles: which devices take part, each behind which network, and the coordinator's own.
 
-A fleet is expanded to one member per client. Knows nothing of rounds, strategies or stragglers.
+A fleet is expanded to one member per client, listed or drawn from a population. Knows nothing of
+rounds, strategies or stragglers.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,8 +15,7 @@ from profiles.device import Device, load_device, parse_device
 from profiles.document import Table, read_table
 from profiles.errors import near
 from profiles.network import Network, load_network, parse_network
-
-MAX_MEMBERS = 100_000  # ten times the largest fleets simulated; a slip of the pen has more zeros
+from profiles.population import MAX_MEMBERS, Population, parse_population
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +47,44 @@ class Fleet:
     title: str
     members: tuple[Member, ...]
     coordinator: Site | None
+    population: Population | None = None
+    """What the members were drawn from, if they were."""
 
     def to_mapping(self) -> dict[str, object]:
-        """The fleet with the contents of every profile it uses, as plain values."""
-        clients = [Site(member.device, member.network) for member in self.members]
-        sites = {*clients, *([self.coordinator] if self.coordinator else [])}
-        ordered = sorted(sites, key=lambda site: (site.device.name, site.network.name))
+        """The fleet with the contents of every profile it uses, as plain values. A population
+        stands for its members, with the digest of those drawn."""
+        devices, networks = self._profiles()
         resolved: dict[str, object] = {
             "name": self.name,
             "title": self.title,
-            "devices": {site.device.name: site.device.to_mapping() for site in ordered},
-            "networks": {site.network.name: site.network.to_mapping() for site in ordered},
-            "members": [
+            "devices": {name: devices[name].to_mapping() for name in sorted(devices)},
+            "networks": {name: networks[name].to_mapping() for name in sorted(networks)},
+        }
+        if self.population is not None:
+            resolved["population"] = self.population.to_mapping()
+            resolved["digest"] = self.population.digest()
+        else:
+            clients = (Site(member.device, member.network) for member in self.members)
+            resolved["members"] = [
                 {"count": sum(1 for _ in group), **site.to_mapping()}
                 for site, group in groupby(clients)
-            ],
-        }
+            ]
         if self.coordinator:
             resolved["coordinator"] = self.coordinator.to_mapping()
         return resolved
+
+    def _profiles(self) -> tuple[dict[str, Device], dict[str, Network]]:
+        """By name; of a population those that it draws from."""
+        if self.population is not None:
+            devices = [device for device, _ in self.population.devices.choices]
+            networks = [network for network, _ in self.population.networks.choices]
+        else:
+            devices = [member.device for member in self.members]
+            networks = [member.network for member in self.members]
+        if self.coordinator:
+            devices.append(self.coordinator.device)
+            networks.append(self.coordinator.network)
+        return {d.name: d for d in devices}, {n.name: n for n in networks}
 
 
 def load_fleet(name_or_path: str, folder: Path | None = None) -> Fleet:
@@ -79,7 +98,7 @@ def load_fleet(name_or_path: str, folder: Path | None = None) -> Fleet:
 
 def parse_fleet(name: str, table: Table, folder: Path) -> Fleet:
     """The fleet described by a table whose paths are relative to `folder`."""
-    table.allow(("title", "coordinator", "members"))
+    table.allow(("title", "coordinator", "members", "population"))
     sites = _Sites(
         lambda reference: load_device(reference, folder),
         lambda reference: load_network(reference, folder),
@@ -90,7 +109,8 @@ def parse_fleet(name: str, table: Table, folder: Path) -> Fleet:
 def fleet_from_mapping(mapping: Mapping[str, object], file: str) -> Fleet:
     """The inverse of `Fleet.to_mapping`; errors name `file` as the mapping's origin."""
     table = Table(file, "", mapping)
-    table.allow(("name", "title", "devices", "networks", "coordinator", "members"))
+    known = ("name", "title", "devices", "networks", "coordinator")
+    table.allow((*known, "members", "population", "digest"))
     described = table.table("devices")
     devices = {name: parse_device(name, described.table(name)) for name in described.entries}
     described = table.table("networks")
@@ -99,7 +119,10 @@ def fleet_from_mapping(mapping: Mapping[str, object], file: str) -> Fleet:
         lambda name: _described(name, devices, "device"),
         lambda name: _described(name, networks, "network"),
     )
-    return _assemble(table.text("name"), table, sites)
+    fleet = _assemble(table.text("name"), table, sites)
+    if fleet.population is not None and fleet.population.digest() != table.text("digest"):
+        raise table.error("digest", "the description does not give the members that were recorded")
+    return fleet
 
 
 _Profile = TypeVar("_Profile", Device, Network)
@@ -122,8 +145,13 @@ class _Sites:
     networks: dict[str, Network] = field(default_factory=dict)
 
     def read(self, place: Table) -> Site:
-        device = _resolve(place, "device", self.find_device, self.devices)
-        return Site(device, _resolve(place, "network", self.find_network, self.networks))
+        return Site(self.device(place), self.network(place))
+
+    def device(self, place: Table) -> Device:
+        return _resolve(place, "device", self.find_device, self.devices)
+
+    def network(self, place: Table) -> Network:
+        return _resolve(place, "network", self.find_network, self.networks)
 
 
 def _resolve(
@@ -145,7 +173,14 @@ def _assemble(name: str, table: Table, sites: _Sites) -> Fleet:
         place = table.table("coordinator")
         place.allow(("device", "network"))
         coordinator = sites.read(place)
-    return Fleet(name, title, tuple(_members(table, sites)), coordinator)
+    if "population" not in table.entries:
+        return Fleet(name, title, tuple(_members(table, sites)), coordinator)
+    if "members" in table.entries:
+        raise table.error("population", "stands for the members: have one or the other")
+    population = parse_population(table.table("population"), sites.device, sites.network)
+    members = (drawn.as_profiles() for drawn in population.members())
+    numbered = tuple(Member(index, *profiles) for index, profiles in enumerate(members))
+    return Fleet(name, title, numbered, coordinator, population)
 
 
 def _members(table: Table, sites: _Sites) -> Iterable[Member]:

@@ -20,6 +20,8 @@ class Dimension(StrEnum):
     MEMORY = "B"
     MAC_RATE = "MAC/s"
     VALUE_RATE = "value/s"
+    SPREAD = "geometric standard deviation"
+    SHARE = "share of a whole"
 
 
 # Decimal prefixes throughout, except for memory, which is sold and measured in powers of two.
@@ -32,6 +34,8 @@ UNITS: Mapping[Dimension, Mapping[str, float]] = MappingProxyType(
         Dimension.MEMORY: {"MiB": 2.0**20, "GiB": 2.0**30},
         Dimension.MAC_RATE: {"MMAC/s": 1e6, "GMAC/s": 1e9, "TMAC/s": 1e12},
         Dimension.VALUE_RATE: {"kvalue/s": 1e3, "Mvalue/s": 1e6, "Gvalue/s": 1e9},
+        Dimension.SPREAD: {"gsd": 1.0},
+        Dimension.SHARE: {"%": 0.01},
     }
 )
 
