@@ -6,9 +6,9 @@ All are recorded here, per device, in fixed memory; `verdict` says whether a run
 Knows nothing of links or machines: they report to it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from netem.histogram import LogHistogram
 
@@ -92,6 +92,17 @@ class FidelityMeter:
         result._overrun_s = sum(m._overrun_s for m in meters)
         result._late_jobs = sum(m._late_jobs for m in meters)
         return result
+
+    def links_to_mapping(self) -> dict[str, Any]:
+        """What the links did, for `add_links` of a meter in another process."""
+        return {
+            "lateness": self._lateness.to_mapping(),
+            "rate_errors": self._rate_errors.to_mapping(),
+        }
+
+    def add_links(self, measured: Mapping[str, Any]) -> None:
+        self._lateness.add_mapping(measured["lateness"])
+        self._rate_errors.add_mapping(measured["rate_errors"])
 
     def lateness_ms(self) -> list[tuple[float, int]]:
         """How many releases were up to so many milliseconds late, bin by bin."""

@@ -1,7 +1,8 @@
 """A distribution in fixed memory: counts in logarithmic bins. Knows no unit."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 _BINS_PER_DECADE = 40  # neighbouring bins differ by 5.9 %: the resolution of a percentile
 _DECADES = 9
@@ -38,6 +39,17 @@ class LogHistogram:
             self._counts = [a + b for a, b in zip(self._counts, other._counts, strict=True)]
             self._total += other._total
             self._maximum = max(self._maximum, other._maximum)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """What was counted, for `add_mapping` of one in another process."""
+        bins = [[index, count] for index, count in enumerate(self._counts) if count]
+        return {"bins": bins, "maximum": self._maximum}
+
+    def add_mapping(self, counted: Mapping[str, Any]) -> None:
+        for index, count in counted["bins"]:
+            self._counts[index] += count
+            self._total += count
+        self._maximum = max(self._maximum, counted["maximum"])
 
     def counts(self) -> list[tuple[float, int]]:
         """(upper edge, count) of each bin that is not empty, ascending: for merging elsewhere."""

@@ -1,0 +1,130 @@
+"""The testbed's side of packet links: starts the process that plays them, gets sockets from it."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from netem.packet.control import Control
+from netem.packet.errors import LinksLost, LinksUnavailable
+from netem.packet.gauges import Gauges
+from netem.packet.queue import PacketLink
+
+_ROOT = Path(__file__).parents[2]
+_PATIENCE_S = 5.0
+"""For a process that has lost its line: it ends at once unless the host stands still."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketPair:
+    """Up and down of a device."""
+
+    up: PacketLink
+    down: PacketLink
+
+
+@dataclass(frozen=True, slots=True)
+class PacketSettings:
+    """`congestion` is what TCP does about it at both ends, by the kernel's name. In a user
+    namespace no right is needed that a user does not have; by default where we are not root."""
+
+    congestion: str = "cubic"
+    seed: int = 0
+    user_namespace: bool | None = None
+
+
+class PacketNet:
+    """The links of these devices, each in a namespace of its own, and the hub that they lead to.
+
+    Raises LinksUnavailable with one line that says what the system does not allow.
+    """
+
+    def __init__(self, pairs: Sequence[PacketPair], settings: PacketSettings) -> None:
+        if sys.platform != "linux":
+            raise LinksUnavailable("packet links need Linux: network namespaces and TUN devices")
+        self.devices = len(pairs)
+        mine, theirs = socket.socketpair()
+        with theirs:
+            self._process = _start(theirs)
+        self._control = Control(mine)
+        try:
+            self._control.send(_setup(pairs, settings))
+            answer, descriptors = self._control.receive()
+        except LinksLost as error:
+            self._control.close()
+            self._process.wait()
+            raise LinksUnavailable("packet links: the process that plays them died") from error
+        if "error" in answer:
+            self.close()
+            raise LinksUnavailable(f"packet links: {answer['error']}")
+        memory, listener = descriptors
+        self.port: int = answer["port"]
+        self.gauges = Gauges(memory, len(pairs))
+        self.listener = socket.socket(fileno=listener)
+        """Where the hub accepts connections from devices."""
+
+    def socket(self, device: int) -> socket.socket:
+        """A new TCP socket inside the device's namespace. Raises LinksLost."""
+        _, (descriptor,) = self._ask("socket", device)
+        return socket.socket(fileno=descriptor)
+
+    def restart(self, device: int) -> None:
+        """Forget how exact the device's links were so far."""
+        self._ask("restart", device)
+
+    def fidelity(self, device: int) -> dict[str, Any]:
+        """How exact they were since: see FidelityMeter.merge_links."""
+        return self._ask("fidelity", device)[0]
+
+    def fileno(self) -> int:
+        """Becomes readable when the process has died."""
+        return self._control.fileno()
+
+    def _ask(self, what: str, device: int) -> tuple[dict[str, Any], list[int]]:
+        self._control.send({"what": what, "device": device})
+        return self._control.receive()
+
+    def close(self) -> None:
+        """Everything is gone when this returns, but for sockets still open."""
+        if hasattr(self, "listener"):
+            self.listener.close()
+            self.gauges.close()
+        self._control.close()
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _start(line: socket.socket) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, "-m", "netem.packet.process", str(line.fileno())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=(line.fileno(),),
+        env=os.environ | {"PYTHONPATH": path},
+    )
+
+
+def _setup(pairs: Sequence[PacketPair], settings: PacketSettings) -> dict[str, Any]:
+    user_namespace = settings.user_namespace
+    if user_namespace is None:
+        user_namespace = os.geteuid() != 0
+    return {
+        "links": [{"up": p.up.to_mapping(), "down": p.down.to_mapping()} for p in pairs],
+        "congestion": settings.congestion,
+        "seed": settings.seed,
+        "user_namespace": user_namespace,
+    }
