@@ -77,6 +77,7 @@ def limits_of(study: Study) -> Limits:
         exchange_s=settings.exchange_s * scale,
         training_s=settings.training_s * scale,
         stall_s=settings.stall_s * scale,
+        second_s=scale,
     )
 
 

@@ -54,6 +54,7 @@ class RunSettings:
     momentum: float = 0.0
     straggler_share: float = 0.2
     straggler_margin: float = 0.1
+    deadline_s: float | None = None
     min_keep: float = 0.25
     warmup_rounds: int = 2
     evidence: str = "local"

@@ -113,6 +113,8 @@ def _prepare(settings: RunSettings) -> Study:
         raise BadInput("adversary: active: plain aggregation has nothing to protect from it")
     if settings.aggregation != "plain" and strategy.needs_plain:
         raise BadInput(f"strategy: {strategy.name}: needs single updates: aggregation=plain")
+    if settings.aggregation == "secagg+" and strategy.cuts:
+        _check_room_for_cuts(settings)
     weight = max(task.examples(client) for client in range(clients))
     study = Study(
         settings,
@@ -138,6 +140,15 @@ def _check_degree(study: Study) -> None:
         return
     threshold, active = study.degree(clients)[0], settings.adversary == "active"
     check_threshold(clients, threshold, study.corrupt, active)
+
+
+def _check_room_for_cuts(settings: RunSettings) -> None:
+    if settings.lost < settings.straggler_share:
+        raise BadInput(
+            f"lost: {settings.lost:g}: {settings.strategy} may leave out straggler_share = "
+            f"{settings.straggler_share:g} of the clients, and neighbours are chosen for what may "
+            "be lost: set it to at least that"
+        )
 
 
 def _strategy_settings(settings: RunSettings) -> StrategySettings:

@@ -106,7 +106,8 @@ class Coordinator:
             self.tracer.event("client_left_out", number, place, reason=reason)
         parties = [self.registry[client] for client in participants]
         try:
-            self.current_round = Round((number, 1), parties, self._around)
+            cutoff = self._strategy.cutoff(number)
+            self.current_round = Round((number, 1), parties, self._around, cutoff)
             result = await self.current_round.run()
         except RoundFailed as failure:
             self.tracer.event("round_failed", number, reason=str(failure))

@@ -17,6 +17,7 @@ class Gathering(Generic[T]):
         self.spared: set[int] = set()
         """Whose answers were not needed any more; they may still come."""
         self._complete = asyncio.Event()
+        self._reached: list[tuple[int, asyncio.Event]] = []
         self._check()
 
     def answer(self, client: int, value: T) -> None:
@@ -54,6 +55,16 @@ class Gathering(Generic[T]):
                 self.lose(client, f"no answer within {limit_s:g} s")
             await self._complete.wait()
 
+    async def reach(self, answers: int) -> None:
+        """Until so many have answered, or until complete."""
+        reached = asyncio.Event()
+        self._reached.append((answers, reached))
+        self._check()
+        await reached.wait()
+
     def _check(self) -> None:
+        for answers, reached in self._reached:
+            if not self.awaited or len(self.answers) >= answers:
+                reached.set()
         if not self.awaited:
             self._complete.set()

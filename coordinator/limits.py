@@ -1,6 +1,6 @@
 """Every deadline of the coordinator in one place: no wait is without one.
 
-Seconds of the run's clock. A transfer is judged by progress, not by its length: a slow but
+Seconds of the loop's clock. A transfer is judged by progress, not by its length: a slow but
 progressing one is never cut off. A client that trains in silence is alive as long as its
 heartbeats come.
 """
@@ -21,3 +21,5 @@ class Limits:
     """From the shares' delivery until a client's upload begins."""
     stall_s: float = 30.0
     """A transfer of which no byte has moved for so long is given up."""
+    second_s: float = 1.0
+    """Length of one of the run's seconds on the loop's clock; all other limits are on that."""

@@ -6,9 +6,9 @@ goes on with the others as long as the protocol can, and says who was lost, when
 
 import asyncio
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from aiohttp import web
 
@@ -21,9 +21,10 @@ from coordinator.status import Status, Transfer
 from coordinator.summation import Place, Step, Summation, SumRule
 from coordinator.uploads import UploadRejected, spool
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
-from protocol.messages import Message
+from protocol.messages import Message, RoundEnd
 from protocol.secagg.aggregate import Aggregate
 from protocol.telemetry import Json, Tracer
+from strategies.interface import Cutoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,13 @@ class RoundResult:
 
 
 class Round:
-    def __init__(self, place: Place, parties: Sequence[Client], around: Surroundings) -> None:
+    def __init__(
+        self,
+        place: Place,
+        parties: Sequence[Client],
+        around: Surroundings,
+        cutoff: Cutoff | None = None,
+    ) -> None:
         self.place = place
         self._number, self._attempt = place
         self._parties = {client.id: client for client in parties}
@@ -74,14 +81,16 @@ class Round:
         self._gathering: Gathering[object] = Gathering(())
         self._phase = ""
         self._step: Step | None = None
-        self._uploading: set[int] = set()
+        self._cutoff = cutoff
+        self._uploading: dict[int, asyncio.Timeout | None] = {}
+        """By client, what cuts its transfer short; None once it is whole."""
         self._lost: dict[int, str] = {}
         self._gone: dict[int, str] = {}
         """Why a client that has left the round did; it may do so between two phases."""
         self._arrivals_s: dict[int, float] = {}
         self._started_s = 0.0
         self._spoilt = False
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[object]] = set()
 
     async def run(self) -> RoundResult:
         """Raises RoundFailed when too few clients are left; the model is then untouched."""
@@ -126,8 +135,9 @@ class Round:
         """Whoever gets a delivery downloads, trains and uploads; returns whose vectors came."""
         gathering = self._begin("collect", None, self._summation.deliveries())
         with self._tracer.span("collect", self._number):
-            await gathering.wait(self._around.limits.training_s, exempt=self._uploading)
+            await self._wait_for_vectors(gathering)
         self._note_losses("collect", gathering)
+        self._dismiss(gathering.lost)
         async with self._adding:  # a vector that was being added is in
             survivors = sorted(gathering.answers)
         if self._spoilt:
@@ -135,6 +145,34 @@ class Round:
         if not survivors:
             raise TooFewSurvivors("no client's vector arrived")
         return survivors
+
+    async def _wait_for_vectors(self, gathering: Gathering[object]) -> None:
+        async with asyncio.TaskGroup() as group:
+            cutting = self._cutoff and group.create_task(self._cut_off(gathering, self._cutoff))
+            await gathering.wait(self._around.limits.training_s, exempt=self._uploading)
+            if cutting:
+                cutting.cancel()
+
+    async def _cut_off(self, gathering: Gathering[object], cutoff: Cutoff) -> None:
+        left_s = self._started_s + cutoff.after_s - self._tracer.now()
+        await asyncio.sleep(max(0.0, left_s) * self._around.limits.second_s)
+        await gathering.reach(cutoff.at_least)
+        for client in list(gathering.awaited):
+            gathering.lose(client, f"later than the round's deadline of {cutoff.after_s:.3g} s")
+        for limit in self._uploading.values():
+            if limit is not None:
+                limit.reschedule(0.0)
+
+    def _dismiss(self, late: Iterable[int]) -> None:
+        """Who was not waited for need not go on."""
+        for client in late:
+            if client not in self._gone:
+                self._send(self._parties[client].send(RoundEnd(self._number)))
+
+    def _send(self, sending: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(sending)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _ask(self, step: Step) -> None:
         """Carry out one exchange of control messages."""
@@ -155,9 +193,7 @@ class Round:
             if client in self._gone:
                 gathering.lose(client, self._gone[client])
                 continue
-            task = asyncio.create_task(self._tell(client, message, gathering))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            self._send(self._tell(client, message, gathering))
         return gathering
 
     def _note_losses(self, phase: str, gathering: Gathering[object]) -> None:
@@ -201,19 +237,23 @@ class Round:
         due = self._phase == "collect" and gathering.awaits(client)
         if not due or client in self._uploading:
             raise ProtocolError("no vector is due from this client")
-        self._uploading.add(client)
         uploads = self._around.status.uploads
         uploads[client] = progress = Transfer(0, self._aggregate.packed_size)
         try:
             size, stall_s = self._aggregate.packed_size, self._around.limits.stall_s
-            with await spool(request, size, stall_s, progress) as file:
+            async with asyncio.timeout(None) as self._uploading[client]:
+                file = await spool(request, size, stall_s, progress)
+            self._uploading[client] = None
+            with file:
                 arrived_s = self._tracer.now() - self._started_s
                 await self._add(client, file, gathering)
+        except TimeoutError as error:
+            raise ProtocolError("the round has gone on without this client") from error
         except UploadRejected as rejection:
             gathering.lose(client, f"upload: {rejection}")
             raise
         finally:
-            self._uploading.discard(client)
+            self._uploading.pop(client, None)
             uploads.pop(client, None)
         self._arrivals_s[client] = arrived_s
         self._tracer.event(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from strategies.clip import CLIP
 from strategies.clip_network import CLIP_NETWORK
+from strategies.deadline import DEADLINE
 from strategies.exclude import EXCLUDE
 from strategies.interface import Strategy
 from strategies.none import NONE
@@ -16,10 +17,10 @@ from strategies.random_dropout import RANDOM_DROPOUT
 
 STRATEGIES: Mapping[str, Strategy] = {
     strategy.name: strategy
-    for strategy in (NONE, EXCLUDE, RANDOM_DROPOUT, ORDERED_DROPOUT, CLIP, CLIP_NETWORK)
+    for strategy in (NONE, EXCLUDE, DEADLINE, RANDOM_DROPOUT, ORDERED_DROPOUT, CLIP, CLIP_NETWORK)
 }
 
-NOT_BUILT_YET = ("deadline", "fluid", "fedsparsify-global", "fedsparsify-local")
+NOT_BUILT_YET = ("fluid", "fedsparsify-global", "fedsparsify-local")
 
 
 class UnknownStrategy(ValueError):

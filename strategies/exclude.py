@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from protocol.stragglers import find_stragglers
 from strategies.interface import Strategy
-from strategies.none import full_model
+from strategies.none import Everybody, full_model
 from strategies.settings import StrategySettings
 
 
-class Exclusion:
+class Exclusion(Everybody):
     def __init__(self, settings: StrategySettings) -> None:
         self._settings = settings
         self._judged = False

@@ -67,6 +67,15 @@ class Outcome:
     network_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Cutoff:
+    """Vectors that are not in `after_s` seconds from the plan are left out of the round's sum, once
+    `at_least` others are in."""
+
+    after_s: float
+    at_least: int
+
+
 class ServerHalf(Protocol):
     def participants(
         self, round_: int, joined: Sequence[int], arrivals: Mapping[int, float]
@@ -77,6 +86,11 @@ class ServerHalf(Protocol):
 
     def left_out(self) -> Mapping[int, str]:
         """Who of the joined was left out by the last call, and why."""
+        ...
+
+    def cutoff(self, round_: int) -> Cutoff | None:
+        """When the round stops waiting for vectors; None: whoever makes progress is waited for.
+        Asked after `participants`."""
         ...
 
 
@@ -103,5 +117,7 @@ class Strategy:
     client: Callable[[StrategySettings, int, Structure, FitCurve], ClientHalf]
     counts: Callable[[StrategySettings], Counts]
     """Which participation counts the masked vector must carry for an exact mean."""
+    cuts: bool = False
+    """Whether it may lose up to `straggler_share` of the clients in a round on purpose."""
     needs_plain: bool = False
     """Whether it needs to see single updates, and so cannot run under secure aggregation."""

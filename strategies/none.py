@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from learning.structure import Structure
-from strategies.interface import Decision, Outcome, RoundView, Strategy, full
+from strategies.interface import Cutoff, Decision, Outcome, RoundView, Strategy, full
 from strategies.rates import FitCurve
 from strategies.settings import StrategySettings
 
@@ -18,6 +18,9 @@ class Everybody:
 
     def left_out(self) -> Mapping[int, str]:
         return {}
+
+    def cutoff(self, round_: int) -> Cutoff | None:
+        return None
 
 
 class FullModel:

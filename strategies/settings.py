@@ -26,6 +26,8 @@ class StrategySettings:
     """What tells invariant neurons: the client's own update, or the global model's change."""
     renewal_rounds: int = 5
     """Longest run of rounds for which a neuron, or an excluded client, is left out."""
+    deadline_s: float | None = None
+    """After warm-up, seconds from the plan until a round takes no more vectors; derived if None."""
     seed: int = 0
     keep_step: float = 0.01
     """Grid of keep ratios: 1, 1 - step, ... down to min_keep."""
@@ -56,6 +58,7 @@ def _integer(least: int) -> _Rule:
     return f"an integer of at least {least}", lambda value: type(value) is int and value >= least
 
 
+_POSITIVE = _number("above 0", lambda value: value > 0)[1]
 _RULES: dict[str, _Rule] = {
     "straggler_share": _number("in [0, 1)", lambda value: 0 <= value < 1),
     "straggler_margin": _number("of at least 0", lambda value: value >= 0),
@@ -63,6 +66,10 @@ _RULES: dict[str, _Rule] = {
     "warmup_rounds": _integer(0),
     "evidence": (f"one of {', '.join(EVIDENCE)}", lambda value: value in EVIDENCE),
     "renewal_rounds": _integer(1),
+    "deadline_s": (
+        "None or a positive number of seconds",
+        lambda value: value is None or _POSITIVE(value),
+    ),
     "seed": _integer(0),
     # A grid finer than 1e-4 costs time at start and tells no sub-model of these sizes apart.
     "keep_step": _number("in [0.0001, 1]", lambda value: 1e-4 <= value <= 1),

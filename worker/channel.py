@@ -5,8 +5,9 @@ as the same client and nobody else can.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -27,6 +28,7 @@ from protocol.messages import (
 from protocol.sizes import MAX_MESSAGE_BYTES
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 CONTROL_PATH = "/v1/control"
 PATIENCE_S = 60.0
 """For a connection, a handshake, and between pings: a coordinator that has lost its power is not
@@ -65,6 +67,7 @@ class Channel:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._arrived: asyncio.Queue[Message | Exception] = asyncio.Queue()
+        self._news = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
@@ -97,8 +100,10 @@ class Channel:
     async def receive(self) -> Message:
         """The next message; raises on anything that ends the conversation."""
         message = await self._arrived.get()
+        if self._arrived.empty():
+            self._news.clear()
         if isinstance(message, Exception):
-            self._arrived.put_nowait(message)  # it stays ended
+            self._put(message)  # it stays ended
             raise message
         if isinstance(message, Refused):
             raise JoinRefused(message.reason)
@@ -112,25 +117,48 @@ class Channel:
         message = await self.receive()
         if isinstance(message, kind):
             return message
-        if isinstance(message, Plan | RoundEnd):
-            raise LeftBehind(message)
-        raise ProtocolError(f"expected {kind.__name__}, got {type(message).__name__}")
+        raise _instead(message, kind.__name__)
+
+    async def unless_overtaken(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of work during which no message is due. One that comes all the same means
+        that the round, the run or the connection is over: the work is cut off, and this raises
+        as `expect` does."""
+        working, news = asyncio.ensure_future(work), asyncio.ensure_future(self._news.wait())
+        try:
+            await asyncio.wait({working, news}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise _instead(await self.receive(), "nothing")
+            return working.result()
+        finally:
+            for task in (working, news):
+                task.cancel()
+            await asyncio.gather(working, news, return_exceptions=True)
 
     async def close(self) -> None:
         await self._socket.close()
         await self._reader
+
+    def _put(self, arrived: Message | Exception) -> None:
+        self._arrived.put_nowait(arrived)
+        self._news.set()
 
     async def _read(self) -> None:
         async for frame in self._socket:
             try:
                 if frame.type is not aiohttp.WSMsgType.BINARY:
                     raise ProtocolError("the coordinator sent something that is not a message")
-                self._arrived.put_nowait(codec.decode(frame.data))
+                self._put(codec.decode(frame.data))
             except ProtocolError as error:
-                self._arrived.put_nowait(error)
+                self._put(error)
                 return
         code = self._socket.close_code
-        self._arrived.put_nowait(ChannelLost(f"the coordinator closed the channel (code {code})"))
+        self._put(ChannelLost(f"the coordinator closed the channel (code {code})"))
+
+
+def _instead(message: Message, due: str) -> Exception:
+    if isinstance(message, Plan | RoundEnd):
+        return LeftBehind(message)
+    return ProtocolError(f"expected {due}, got {type(message).__name__}")
 
 
 def _plain(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from protocol.secagg.packing import pack
 from protocol.secagg.ring import Words
 from protocol.work import Operation
 from strategies.interface import Decision, Outcome, RoundView
+from worker.channel import Channel
 from worker.client import Client
 from worker.party import Party
 from worker.transfer import PIECE_BYTES, Transfers
@@ -30,7 +31,10 @@ class Fit:
 
 
 class ClientRound:
-    def __init__(self, client: Client, plan: Plan, party: Party, transfers: Transfers) -> None:
+    def __init__(
+        self, client: Client, plan: Plan, party: Party, transfers: Transfers, channel: Channel
+    ) -> None:
+        self._unless_overtaken = channel.unless_overtaken
         self._client = client
         self._plan = plan
         self._party = party
@@ -48,15 +52,19 @@ class ClientRound:
         notes = await self._party.open(client.strategy.note())
         if client.settings.precompute:
             self._party.expand_ahead(client.words, client.settings.ring_bits)
-        model, download_s = await self._download()
-        fit = await self._fit(model, notes)
-        body = await self._mask(fit)
+        # Up to here its vector can still be given up; an upload is answered, however late.
+        fit, body, download_s = await self._unless_overtaken(self._prepare(notes))
         upload_s = await self._upload(body)
         outcome = Outcome(
             self._plan.round, fit.decision, fit.result.update, fit.seconds, download_s + upload_s
         )
         await asyncio.to_thread(client.strategy.observe, outcome)
         await self._party.unmask()
+
+    async def _prepare(self, notes: Mapping[int, bytes]) -> tuple[Fit, memoryview, float]:
+        model, download_s = await self._download()
+        fit = await self._fit(model, notes)
+        return fit, await self._mask(fit), download_s
 
     async def _download(self) -> tuple[Vector, float]:
         with self._tracer.span("download", self._plan.round):

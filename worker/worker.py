@@ -170,7 +170,7 @@ class Worker:
         try:
             self._check_plan(client, plan)
             party = _party(client, plan, channel, self._place.pins)
-            await ClientRound(client, plan, party, transfers).play()
+            await ClientRound(client, plan, party, transfers, channel).play()
         except LeftBehind as behind:
             return behind.message
         except TransferFailed as failure:

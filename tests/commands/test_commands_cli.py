@@ -22,7 +22,7 @@ NOT_BUILT = [
     ("--net packet", "--net=packet"),
     ("--net kernel", "--net=kernel"),
     ("--strategy fluid", "strategy: fluid"),
-    ("--strategy deadline", "strategy: deadline"),
+    ("--strategy fluid", "strategy: fluid"),
     ("compare --strategies none,fluid", "strategy: fluid"),
     ("compare --strategies none --engine ray", "--engine ray"),
     ("coordinator --listen 127.0.0.1:0 --record", "--record"),

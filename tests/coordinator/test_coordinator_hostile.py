@@ -380,6 +380,28 @@ class Few:
     def left_out(self) -> Mapping[int, str]:
         return {2: "slow", 3: "slow"}
 
+    def cutoff(self, round_: int) -> None:
+        return None
+
+
+async def test_an_upload_under_way_at_the_deadline_is_cut_off(tmp_path: Path) -> None:
+    holding = asyncio.Event()
+
+    async def half(body: bytes) -> AsyncIterator[bytes]:
+        yield body[: len(body) // 2]
+        await holding.wait()
+
+    async def script(raw: RawClient, stage: Stage) -> None:
+        await raw.open()
+        body = raw.body(stage.study)
+        status, text = await raw.put(half(body), headers={"Content-Length": str(len(body))})
+        assert (status, text) == (409, "the round has gone on without this client")
+
+    settings = {"strategy": "deadline", "warmup_rounds": 0, "deadline_s": 1e-6}
+    stage = await played_with(tmp_path, script, [0, 1, 2], straggler_share=0.25, **settings)
+    reason = "later than the round's deadline of 1e-06 s"
+    assert reasons(stage, "client_lost") == [(3, reason)]
+
 
 # --- coming back
 

@@ -96,6 +96,27 @@ async def test_nobody_to_wait_for() -> None:
     assert gathering.answers == {}
 
 
+async def test_enough_answers_are_not_all() -> None:
+    gathering: Gathering[str] = Gathering([1, 2, 3])
+    reaching = asyncio.create_task(gathering.reach(2))
+    gathering.answer(1, "a")
+    gathering.lose(3, "gone")
+    await asyncio.sleep(0)
+    assert not reaching.done()
+    gathering.answer(2, "b")
+    await reaching
+    assert gathering.answers == {1: "a", 2: "b"}
+
+
+async def test_more_answers_than_can_come_are_not_waited_for() -> None:
+    gathering: Gathering[str] = Gathering([1, 2])
+    reaching = asyncio.create_task(gathering.reach(2))
+    gathering.lose(2, "gone")
+    gathering.answer(1, "a")
+    await reaching
+    assert gathering.lost == {2: "gone"}
+
+
 # --- registry
 
 

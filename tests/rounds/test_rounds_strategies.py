@@ -74,3 +74,27 @@ async def test_exclude_leaves_the_slowest_out_by_its_arrival(play: Play) -> None
     assert third.notes["participants"] == [0, 1, 2, 4]
     left_out = played.events("client_left_out")
     assert {event.client for event in left_out} == {3}
+
+
+@pytest.mark.parametrize("aggregation", ["secagg", "plain"])
+async def test_a_deadline_leaves_the_late_out_of_the_sum_but_not_of_the_next_round(
+    play: Play, aggregation: str
+) -> None:
+    """Client 3 trains until the others are in; the deadline has then passed, and enough are."""
+    played = await play(
+        clients=5,
+        rounds=2,
+        aggregation=aggregation,
+        threshold=3,
+        strategy="deadline",
+        warmup_rounds=1,
+        deadline_s=1e-6,
+        late=[3],
+    )
+    first, second = played.events("round_finished")
+    assert first.notes["survivors"] == [0, 1, 2, 3, 4]
+    assert second.notes["participants"] == [0, 1, 2, 3, 4]
+    assert second.notes["lost"] == {"3": "collect"}
+    (lost,) = played.events("client_lost")
+    assert lost.notes["reason"] == "later than the round's deadline of 1e-06 s"
+    assert played.failure is None

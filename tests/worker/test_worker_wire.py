@@ -320,3 +320,55 @@ async def test_a_coordinator_that_cannot_be_reached_is_named() -> None:
         for url in ("http://127.0.0.1:1", "http://127.0.0.1:99999", "http://"):
             with pytest.raises(ChannelLost, match=f"^cannot reach the coordinator at {url}: "):
                 await Channel.open(session, url)
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (m.RoundEnd(4), LeftBehind),
+        (m.Plan(5, 1, (0, 1), "plain", 0), LeftBehind),
+        (m.Finish("enough"), RunFinished),
+        (m.Ready(1), ProtocolError),
+        (None, ChannelLost),
+    ],
+)
+async def test_work_is_cut_off_by_whatever_comes_while_nothing_is_due(
+    said: m.Message | None, error: type[Exception]
+) -> None:
+    cut_off = asyncio.Event()
+
+    async def training() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cut_off.set()
+
+    async with channel_to([said]) as channel:
+        with pytest.raises(error):
+            await channel.unless_overtaken(training())
+        assert cut_off.is_set()
+
+
+async def test_work_that_is_not_overtaken_gives_its_result_and_loses_no_message() -> None:
+    released = asyncio.Event()
+
+    async def training() -> str:
+        released.set()
+        return "trained"
+
+    async with channel_to([m.RoundEnd(1), m.RoundEnd(2), None]) as channel:
+        assert await channel.receive() == m.RoundEnd(1)
+        assert await channel.receive() == m.RoundEnd(2)
+        with pytest.raises(ChannelLost):
+            await channel.receive()
+    async with channel_to([]) as channel:
+        assert await channel.unless_overtaken(training()) == "trained"
+
+
+async def test_work_that_fails_does_so_with_its_own_error() -> None:
+    async def training() -> None:
+        raise ZeroDivisionError
+
+    async with channel_to([]) as channel:
+        with pytest.raises(ZeroDivisionError):
+            await channel.unless_overtaken(training())
