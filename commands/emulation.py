@@ -16,12 +16,13 @@ from learning.training import TrainingJob, train
 from netem.connector import ShapedConnector
 from netem.device import DeviceLinks, LinkPair
 from netem.fidelity import FidelityMeter
+from netem.jitter import Jitter
 from netem.link import LinkParameters
 from netem.machine import EmulatedMachine
 from netem.pace import Pace
 from netem.timer import Timer
 from profiles import Device as DeviceProfile
-from profiles import Network
+from profiles import Network, NetworkJitter
 from protocol.telemetry import Json, Recorder, Tracer
 from worker.client import Device
 from worker.machine import Executor, in_thread
@@ -77,6 +78,8 @@ class Site:
     member: int | None = None
     listed: bool = True
     """Whether the run's config says what plays that place: of a population it does not."""
+    seed: int = 0
+    """Of the run: what chance decides on its links follows from it."""
 
 
 class EmulatedWorker:
@@ -86,7 +89,8 @@ class EmulatedWorker:
         self.site = site
         self._time_scale = host.time_scale
         self._meter = FidelityMeter()
-        pair = link_pair(site.network).scaled(host.time_scale)
+        chance = (site.seed, 0 if site.member is None else site.member)
+        pair = link_pair(site.network, chance).scaled(host.time_scale)
         self._links = DeviceLinks(pair, host.timer, self._meter)
         pace = Pace(site.device.seconds_per_operation)
 
@@ -151,9 +155,17 @@ def _shape(job: TrainingJob) -> tuple[object, ...]:
     return job.task, *((group, len(kept)) for group, kept in sorted(job.keep.items()))
 
 
-def link_pair(network: Network) -> LinkPair:
+def link_pair(network: Network, chance: tuple[int, ...] = (0,)) -> LinkPair:
+    """`chance` seeds what is random about these two links, each direction for itself."""
     one_way_s = network.rtt_s / 2
+    up, down = (_wander(network.jitter, (*chance, way)) for way in range(2))
     return LinkPair(
-        LinkParameters(network.up_bytes_per_s, one_way_s),
-        LinkParameters(network.down_bytes_per_s, one_way_s),
+        LinkParameters(network.up_bytes_per_s, one_way_s, variation=up),
+        LinkParameters(network.down_bytes_per_s, one_way_s, variation=down),
     )
+
+
+def _wander(jitter: NetworkJitter | None, seed: tuple[int, ...]) -> Jitter | None:
+    if jitter is None:
+        return None
+    return Jitter(jitter.spread_s, jitter.correlation_s, jitter.distribution, seed)

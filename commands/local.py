@@ -28,7 +28,8 @@ def local_workers(study: Study) -> Workers:
 
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
         listed = study.fleet.population is None
-        sites = [Site(m.device, m.network, m.index, listed) for m in study.fleet.members]
+        seed, members = study.settings.seed, study.fleet.members
+        sites = [Site(m.device, m.network, m.index, listed, seed) for m in members]
         ways = Ways(study.settings.data, pins=pins_of(study.identities, study.settings.corrupt))
         try:
             async with asyncio.TaskGroup() as group:
@@ -93,7 +94,7 @@ async def _start(
     settings = study.settings
     arguments = ["worker", "--join", invitation.url, "--profile", settings.profile]
     arguments += ["--members", ",".join(map(str, members)), "--processes", "1"]
-    arguments += ["--time-scale", str(settings.time_scale)]
+    arguments += ["--time-scale", str(settings.time_scale), "--seed", str(settings.seed)]
     if study.identities is not None:
         arguments += ["--identities", str(folder), "--corrupt", str(settings.corrupt)]
     if settings.data is not None:

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cert", type=Path, metavar="F", help="certificate to trust (PEM)")
     parser.add_argument("--processes", type=int, metavar="N", help="training processes (cores)")
     parser.add_argument("--time-scale", type=float, default=1.0, metavar="X")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the links' chance (0)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -46,6 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise BadInput(f"--processes: must be at least 1, got {arguments.processes}")
     if not 0 < arguments.time_scale < float("inf"):
         raise BadInput("--time-scale: must be positive and finite")
+    if arguments.seed < 0:
+        raise BadInput(f"--seed: must be at least 0, got {arguments.seed}")
     sites = _sites(arguments)
     import asyncio
 
@@ -100,13 +103,14 @@ def _sites(arguments: argparse.Namespace) -> "Sequence[Site]":
         if arguments.device is not None:
             device = load_device(arguments.device)
             network = load_network(arguments.network or "fixed-world")
-            return [Site(device, network)] * count
+            return [Site(device, network, seed=arguments.seed + i) for i in range(count)]
         fleet = load_fleet(arguments.profile)
     except ProfileError as error:
         raise BadInput(str(error)) from error
     members, listed = fleet.members, fleet.population is None
     chosen = _indices(arguments.members, len(members))
-    return [Site(members[i].device, members[i].network, i, listed) for i in chosen]
+    seed: int = arguments.seed
+    return [Site(members[i].device, members[i].network, i, listed, seed) for i in chosen]
 
 
 def _indices(text: str | None, size: int) -> Sequence[int]:

@@ -71,9 +71,9 @@ class FidelityMeter:
         """Something that was due was handed over so many seconds late."""
         self._lateness.add(max(0.0, late_s))
 
-    def busy(self, asked_bytes_per_s: float, delivered_bytes_per_s: float) -> None:
-        """A busy period of at least `BUSY_PERIOD_S` ended."""
-        self._rate_errors.add(abs(delivered_bytes_per_s / asked_bytes_per_s - 1))
+    def busy(self, asked_s: float, taken_s: float) -> None:
+        """A busy period that should have taken so long, at least `BUSY_PERIOD_S`, took so long."""
+        self._rate_errors.add(abs(asked_s / taken_s - 1))
 
     def computed(self, charged_s: float, overrun_s: float) -> None:
         """A job that was charged so much took the host so much longer (0: it was in time)."""
@@ -137,30 +137,27 @@ def _in_ms(seconds: float | None) -> float | None:
 
 
 class BusyPeriod:
-    """Measures the rate of one direction of a link over its busy periods.
-
-    Fed with each release in order. The first release of a period starts its clock and its bytes
-    do not count, since they were on the wire before.
+    """Measures the rate of one direction of a link over its busy periods: what came between the
+    first and the last release of one took so long, and should have taken as long as lies between
+    the instants at which they were due. So a delay or a rate that is meant to change is no error.
     """
 
-    def __init__(self, asked_bytes_per_s: float, meter: FidelityMeter) -> None:
-        self._asked_bytes_per_s = asked_bytes_per_s
+    def __init__(self, meter: FidelityMeter) -> None:
         self._meter = meter
-        self._start_s: float | None = None
-        self._last_s = 0.0
-        self._bytes = 0
+        self._first: tuple[float, float] | None = None
+        self._last = (0.0, 0.0)
 
-    def released(self, wire_bytes: int, at_s: float, continues: bool) -> None:
+    def released(self, due_s: float, at_s: float, continues: bool) -> None:
         """`continues`: the link was not idle between the release before and this one."""
-        if continues and self._start_s is not None:
-            self._bytes += wire_bytes
-            self._last_s = at_s
-            return
-        self.close()
-        self._start_s, self._last_s, self._bytes = at_s, at_s, 0
+        if not continues or self._first is None:
+            self.close()
+            self._first = due_s, at_s
+        self._last = due_s, at_s
 
     def close(self) -> None:
         """The period ended with the last release."""
-        if self._start_s is not None and self._last_s - self._start_s >= BUSY_PERIOD_S:
-            self._meter.busy(self._asked_bytes_per_s, self._bytes / (self._last_s - self._start_s))
-        self._start_s = None
+        if self._first is not None:
+            asked_s, taken_s = self._last[0] - self._first[0], self._last[1] - self._first[1]
+            if asked_s >= BUSY_PERIOD_S and taken_s > 0:
+                self._meter.busy(asked_s, taken_s)
+        self._first = None

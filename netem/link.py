@@ -15,6 +15,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from netem.impairment import Variation
+
 SEGMENT_BYTES = 1448
 """Payload of a full TCP segment: MTU 1500 less IPv4 (20) and TCP with timestamps (32)."""
 FRAMING_BYTES = 66
@@ -45,12 +47,14 @@ class LinkParameters:
     """One direction of a link. `bytes_per_s` counts framing; `delay_s` is one way.
 
     `quantum_s` is the link time one flow gets at a turn (and at least one frame): the grain of
-    delivery. 5 ms keep 20 busy links at about 4000 releases a second.
+    delivery. 5 ms keep 20 busy links at about 4000 releases a second. With a `variation`,
+    `delay_s` is the mean around which the delay goes.
     """
 
     bytes_per_s: float
     delay_s: float
     quantum_s: float = 0.005
+    variation: Variation | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.bytes_per_s) and self.bytes_per_s > 0):
@@ -59,6 +63,8 @@ class LinkParameters:
             raise LinkError(f"delay_s must be finite and not negative, not {self.delay_s}")
         if not (math.isfinite(self.quantum_s) and self.quantum_s > 0):
             raise LinkError(f"quantum_s must be positive and finite, not {self.quantum_s}")
+        if self.variation is not None and self.delay_s + self.variation.least_s < 0:
+            raise LinkError(f"delay_s must be at least {-self.variation.least_s} to vary so much")
 
     def scaled(self, time_scale: float) -> "LinkParameters":
         """The same link with every emulated second stretched to `time_scale` seconds.
@@ -68,7 +74,10 @@ class LinkParameters:
         if not (math.isfinite(time_scale) and time_scale > 0):
             raise LinkError(f"time_scale must be positive and finite, not {time_scale}")
         return replace(
-            self, bytes_per_s=self.bytes_per_s / time_scale, delay_s=self.delay_s * time_scale
+            self,
+            bytes_per_s=self.bytes_per_s / time_scale,
+            delay_s=self.delay_s * time_scale,
+            variation=self.variation and self.variation.scaled(time_scale),
         )
 
 
@@ -118,8 +127,13 @@ class Link(Generic[L]):
     is idle only while no flow is eligible.
     """
 
-    def __init__(self, parameters: LinkParameters) -> None:
+    def __init__(self, parameters: LinkParameters, begin_s: float = 0.0) -> None:
+        """What changes with time is counted from `begin_s`."""
         self.parameters = parameters
+        self._begin_s = begin_s
+        variation = parameters.variation
+        self._course = None if variation is None else variation.course()
+        self._last_due_s = -math.inf
         self._quantum_bytes = max(float(FRAME_BYTES), parameters.bytes_per_s * parameters.quantum_s)
         self._turns: deque[Flow[L]] = deque()
         self._deficit_bytes: dict[Flow[L], float] = {}
@@ -172,4 +186,12 @@ class Link(Generic[L]):
             self._turns.append(flow)
         continues = start_s == self._free_s
         self._free_s = sent_s = start_s + load.wire_bytes / self.parameters.bytes_per_s
-        return Transit(load, start_s, sent_s, sent_s + self.parameters.delay_s, continues)
+        return Transit(load, start_s, sent_s, self._due(sent_s), continues)
+
+    def _due(self, sent_s: float) -> float:
+        """When what was sent then arrives: after its delay, and not before what went before."""
+        due_s = sent_s + self.parameters.delay_s
+        if self._course is not None:
+            due_s += self._course.extra_s(sent_s - self._begin_s)
+            self._last_due_s = due_s = max(due_s, self._last_due_s)
+        return due_s

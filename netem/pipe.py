@@ -172,11 +172,11 @@ class Pipe:
         self.passed = ByteCount()
         self._timer = timer
         self._meter = meter
-        self._link: Link[Parcel] = Link(parameters)
+        self._link: Link[Parcel] = Link(parameters, timer.now())
         self._patience_s = min(parameters.delay_s, parameters.quantum_s)
         self._leaving: deque[Transit[Parcel]] = deque()
         self._travelling: deque[Transit[Parcel]] = deque()
-        self._busy = BusyPeriod(parameters.bytes_per_s, meter)
+        self._busy = BusyPeriod(meter)
         self._closed = False
         self._armed_s = math.inf
         self.late_s = 0.0
@@ -235,7 +235,7 @@ class Pipe:
             self.passed.payload += parcel.payload_bytes
             self.passed.wire += parcel.wire_bytes
             self._meter.released(now_s - due_s)
-            self._busy.released(parcel.wire_bytes, now_s, continues)
+            self._busy.released(due_s, now_s, continues)
             if parcel.channel in due:
                 due[parcel.channel].extend(parcel.items)
             else:

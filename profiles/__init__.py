@@ -8,6 +8,7 @@ from profiles.device import OPERATIONS, Device, load_device
 from profiles.display import Profile, load_profile, show
 from profiles.errors import ProfileError
 from profiles.fleet import Fleet, Member, Site, fleet_from_mapping, load_fleet
+from profiles.jitter import NetworkJitter
 from profiles.network import Network, load_network
 from profiles.population import Population
 from profiles.quantity import Dimension, Quantity, Standing
@@ -20,6 +21,7 @@ __all__ = [
     "Kind",
     "Member",
     "Network",
+    "NetworkJitter",
     "Population",
     "Profile",
     "ProfileError",

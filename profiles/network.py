@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 from profiles.catalogue import Kind, locate
 from profiles.document import Table, read_table
+from profiles.jitter import DISTRIBUTION, NetworkJitter, parse_jitter
+from profiles.jitter import KEYS as JITTER_KEYS
 from profiles.quantity import Dimension, Quantity
 
 _FIGURES: tuple[tuple[str, Dimension], ...] = (
@@ -30,11 +32,13 @@ class Network:
     up_bytes_per_s: float
     rtt_s: float
     quantities: Mapping[str, Quantity] = field(hash=False)
+    jitter: NetworkJitter | None = None
 
     def to_mapping(self) -> dict[str, object]:
         """What its file holds, as plain values."""
         figures = {key: quantity.to_mapping() for key, quantity in self.quantities.items()}
-        return {"title": self.title, **figures}
+        words = {DISTRIBUTION: self.jitter.distribution} if self.jitter else {}
+        return {"title": self.title, **figures, **words}
 
 
 def load_network(name_or_path: str, folder: Path | None = None) -> Network:
@@ -45,14 +49,16 @@ def load_network(name_or_path: str, folder: Path | None = None) -> Network:
 
 def parse_network(name: str, table: Table) -> Network:
     """The network described by a table."""
-    table.allow(("title", *(key for key, _ in _FIGURES)))
+    table.allow(("title", *(key for key, _ in _FIGURES), *JITTER_KEYS))
     title = table.text("title")
     quantities = {key: table.quantity(key, dimension) for key, dimension in _FIGURES}
+    jitter, wandering = parse_jitter(table, quantities["rtt"].value)
     return Network(
         name,
         title,
         down_bytes_per_s=quantities["down"].value,
         up_bytes_per_s=quantities["up"].value,
         rtt_s=quantities["rtt"].value,
-        quantities=MappingProxyType(quantities),
+        quantities=MappingProxyType(quantities | wandering),
+        jitter=jitter,
     )

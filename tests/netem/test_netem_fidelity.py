@@ -64,7 +64,7 @@ def test_meters_of_a_fleet_merge() -> None:
     for index, meter in enumerate(meters):
         meter.released(index * 1e-3)
         meter.computed(1.0, index * 0.1)
-    meters[0].busy(100.0, 99.0)
+    meters[0].busy(0.99, 1.0)
     verdict = FidelityMeter.merged(meters).verdict()
     assert verdict.lateness_ms_max == 2.0
     assert verdict.late_jobs == 2
@@ -87,7 +87,7 @@ def test_each_bound_makes_a_run_unstable(
 ) -> None:
     meter = FidelityMeter()
     meter.released(lateness_s)
-    meter.busy(100.0, rate)
+    meter.busy(rate / 100.0, 1.0)
     meter.computed(10.0, overrun_s)
     verdict = meter.verdict()
     assert verdict.stable == (reason is None)
@@ -96,20 +96,29 @@ def test_each_bound_makes_a_run_unstable(
 
 def test_a_busy_period_is_measured_between_its_first_and_last_release() -> None:
     meter = FidelityMeter()
-    busy = BusyPeriod(1000.0, meter)
-    busy.released(500, 10.0, continues=False)
+    busy = BusyPeriod(meter)
+    busy.released(10.0, 10.0, continues=False)
     for step in range(1, 11):
-        busy.released(101, 10.0 + step / 10, continues=True)
+        busy.released(10 + step / 10, 10 + step / 10 * 1.01, continues=True)
     assert meter.verdict().rate_error_max is None, "not over yet"
-    busy.released(100, 20.0, continues=False)
-    assert meter.verdict().rate_error_max == pytest.approx(0.01)
+    busy.released(20.0, 20.0, continues=False)
+    assert meter.verdict().rate_error_max == pytest.approx(0.01, rel=0.02)
+
+
+def test_a_delay_that_is_meant_to_change_is_no_error_of_the_rate() -> None:
+    meter = FidelityMeter()
+    busy = BusyPeriod(meter)
+    for due_s in (0.0, 0.2, 0.25, 0.9):
+        busy.released(due_s, due_s + 0.001, continues=due_s > 0)
+    busy.close()
+    assert meter.verdict().rate_error_max == pytest.approx(0.0, abs=1e-9)
 
 
 def test_short_busy_periods_do_not_count() -> None:
     meter = FidelityMeter()
-    busy = BusyPeriod(1000.0, meter)
-    busy.released(100, 0.0, continues=False)
-    busy.released(900, 0.2, continues=True)
+    busy = BusyPeriod(meter)
+    busy.released(0.0, 0.0, continues=False)
+    busy.released(0.2, 0.3, continues=True)
     busy.close()
     busy.close()
     assert meter.verdict().rate_error_max is None
