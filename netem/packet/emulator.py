@@ -36,7 +36,7 @@ class Direction:
         self.queue = queue
         self.armed_s: float | None = None
         self._meter = meter
-        self._busy = BusyPeriod(queue.link.bytes_per_s, meter)
+        self._busy = BusyPeriod(meter)
         self._word = word
 
     def read(self) -> None:
@@ -58,7 +58,7 @@ class Direction:
             except OSError:  # the kernel has no room or dislikes the packet: it is lost there
                 self.queue.lost += 1
             self._meter.released(now_s - held.due_s)
-            self._busy.released(held.wire_bytes, now_s, held.continues)
+            self._busy.released(held.due_s, now_s, held.continues)
             gauges.add(self._word, held.wire_bytes)
             now_s = time.monotonic()
 
