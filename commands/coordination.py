@@ -56,6 +56,7 @@ def build_coordinator(
             study.degree,
             access.identities,
             study.corrupt,
+            study.settings.crowd,
         ),
         admission=Admission(
             access.token, session, study.client_settings.to_mapping(), limits.handshake_s

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from commands.errors import BadInput
 from protocol.identity import Identity
+from protocol.secagg.threshold import SMALLEST_CROWD
 from protocol.sizes import KEY_BYTES
 from worker.worker import Pins
 
@@ -32,13 +33,15 @@ class Identities:
         return cls({client: Identity(seed).public for client, seed in seeds.items()}, seeds)
 
 
-def pins_of(identities: Identities | None, corrupt: float) -> Callable[[int], Pins | None]:
+def pins_of(
+    identities: Identities | None, corrupt: float, crowd: int = SMALLEST_CROWD
+) -> Callable[[int], Pins | None]:
     """What each member must know from outside; nothing where the coordinator is believed."""
 
     def pins(client: int) -> Pins | None:
         if identities is None:
             return None
-        return Pins(Identity(identities.seeds[client]), identities.public, corrupt)
+        return Pins(Identity(identities.seeds[client]), identities.public, corrupt, crowd)
 
     return pins
 

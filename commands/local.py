@@ -27,10 +27,11 @@ def local_workers(study: Study) -> Workers:
     """Who plays the fleet, as the study's `placement` says."""
 
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
-        listed = study.fleet.population is None
-        seed, members = study.settings.seed, study.fleet.members
-        sites = [Site(m.device, m.network, m.index, listed, seed) for m in members]
-        ways = Ways(study.settings.data, pins=pins_of(study.identities, study.settings.corrupt))
+        settings, listed = study.settings, study.fleet.population is None
+        members = study.fleet.members
+        sites = [Site(m.device, m.network, m.index, listed, settings.seed) for m in members]
+        pins = pins_of(study.identities, settings.corrupt, settings.crowd)
+        ways = Ways(settings.data, pins=pins)
         try:
             async with asyncio.TaskGroup() as group:
                 for site in sites:
@@ -97,6 +98,7 @@ async def _start(
     arguments += ["--time-scale", str(settings.time_scale), "--seed", str(settings.seed)]
     if study.identities is not None:
         arguments += ["--identities", str(folder), "--corrupt", str(settings.corrupt)]
+        arguments += ["--crowd", str(settings.crowd)]
     if settings.data is not None:
         arguments += ["--data", settings.data]
     return await asyncio.create_subprocess_exec(

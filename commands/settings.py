@@ -36,6 +36,8 @@ class RunSettings:
     """Of a client under `secagg+`; with the threshold, chosen from the two fractions by default."""
     corrupt: float = 0.1
     """Fraction of clients assumed to be in league with the coordinator."""
+    crowd: int = 2
+    """Honest clients that a sum must be over, at least, which an active coordinator can learn."""
     lost: float = 0.1
     """Fraction of clients assumed to be lost in a round."""
     ring_bits: int = 32
@@ -90,6 +92,7 @@ _AT_LEAST: dict[str, float] = {
     "training_processes": 1,
     "threshold": 1,
     "neighbours": 2,
+    "crowd": 2,
     "warmup_rounds": 0,
     "seed": 0,
     "epochs": 1,

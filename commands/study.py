@@ -9,7 +9,7 @@ from importlib.metadata import version
 from math import ceil
 from pathlib import Path
 
-from commands.errors import BadInput, not_built_yet
+from commands.errors import BadInput
 from commands.identities import Identities
 from commands.settings import RunSettings
 from learning.layout import Divisor, VectorLayout
@@ -19,6 +19,7 @@ from learning.training import OPTIMISERS
 from netem import fidelity
 from profiles import Fleet, ProfileError, load_fleet
 from protocol.errors import LocalError
+from protocol.secagg.chosen_degree import Foes, check_chosen_degree, choose_chosen_degree
 from protocol.secagg.regular_graph import check_degree, choose_degree
 from protocol.secagg.ring import FixedPoint
 from protocol.secagg.threshold import check_threshold, default_threshold
@@ -65,16 +66,33 @@ class Study:
         settings = self.settings
         if settings.aggregation == "secagg":
             threshold = settings.threshold or default_threshold(parties)
-            check_threshold(parties, threshold, min(self.corrupt, parties))
+            if self.active:
+                check_threshold(parties, threshold, self.corrupt, True, settings.crowd)
+            else:
+                check_threshold(parties, threshold, min(self.corrupt, parties))
             return threshold, 0
-        if settings.neighbours is None and settings.threshold is None:
-            neighbours, threshold = choose_degree(parties, settings.corrupt, settings.lost)
-            return threshold, neighbours
-        if settings.neighbours is None or settings.threshold is None:
+        if (settings.neighbours is None) != (settings.threshold is None):
             raise LocalError("secagg+: neighbours and threshold: set both, or neither")
-        found = settings.neighbours, settings.threshold
-        check_degree(parties, *found, settings.corrupt, settings.lost)
-        return found[1], found[0]
+        neighbours, threshold = self._few(parties, settings.neighbours, settings.threshold)
+        return threshold, neighbours
+
+    def _few(self, parties: int, neighbours: int | None, threshold: int | None) -> tuple[int, int]:
+        """(neighbours, threshold) under `secagg+`: these, if they are safe, or the fewest."""
+        settings, foes = self.settings, Foes(self.corrupt, self.settings.crowd)
+        if neighbours is None or threshold is None:
+            if self.active:
+                return choose_chosen_degree(parties, foes, settings.lost)
+            return choose_degree(parties, settings.corrupt, settings.lost)
+        if self.active:
+            check_chosen_degree(parties, neighbours, threshold, foes, settings.lost)
+        else:
+            check_degree(parties, neighbours, threshold, settings.corrupt, settings.lost)
+        return neighbours, threshold
+
+    @property
+    def active(self) -> bool:
+        """Whether the coordinator is not to be believed."""
+        return self.settings.adversary == "active"
 
     @property
     def corrupt(self) -> int:
@@ -127,19 +145,8 @@ def _prepare(settings: RunSettings) -> Study:
         _client_settings(settings, strategy_settings, clients, weight),
     )
     if settings.aggregation != "plain":
-        _check_degree(study)
-    return study
-
-
-def _check_degree(study: Study) -> None:
-    settings, clients = study.settings, study.clients
-    if settings.aggregation == "secagg+":
-        if settings.adversary == "active":
-            raise not_built_yet("aggregation=secagg+ with adversary=active")
         study.degree(clients)
-        return
-    threshold, active = study.degree(clients)[0], settings.adversary == "active"
-    check_threshold(clients, threshold, study.corrupt, active)
+    return study
 
 
 def _check_room_for_cuts(settings: RunSettings) -> None:
@@ -205,6 +212,7 @@ def config(study: Study) -> dict[str, object]:
         "adversary": settings.adversary,
         "threshold": threshold,
         "neighbours": neighbours or study.clients - 1,
+        **({"crowd": settings.crowd} if study.active else {}),
         "ring_bits": settings.ring_bits,
         "clip": settings.clip,
         "precompute": settings.precompute,

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--identities", type=Path, metavar="DIR", help="against an active adversary"
     )
     parser.add_argument("--corrupt", type=float, default=0.1, metavar="X", help="(0.1)")
+    parser.add_argument("--crowd", type=int, default=2, metavar="N", help="(2)")
     parser.add_argument("--data", metavar="DIR", help="where the task's data lies")
     parser.add_argument("--cert", type=Path, metavar="F", help="certificate to trust (PEM)")
     parser.add_argument("--processes", type=int, metavar="N", help="training processes (cores)")
@@ -82,7 +83,10 @@ def _pins(arguments: argparse.Namespace, sites: "Sequence[Site]") -> "Callable[[
     members = [site.member for site in sites if site.member is not None]
     if not 0 <= arguments.corrupt < 1:
         raise BadInput(f"--corrupt: must lie in [0, 1), got {arguments.corrupt}")
-    return pins_of(read_identities(arguments.identities, members), arguments.corrupt)
+    if arguments.crowd < 2:
+        raise BadInput(f"--crowd: must be at least 2, got {arguments.crowd}")
+    identities = read_identities(arguments.identities, members)
+    return pins_of(identities, arguments.corrupt, arguments.crowd)
 
 
 def _sites(arguments: argparse.Namespace) -> "Sequence[Site]":

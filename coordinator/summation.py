@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from protocol.errors import ProtocolError, TooFewSurvivors
 from protocol.messages import (
+    Attestations,
     Consistency,
     Message,
     Note,
@@ -20,10 +21,13 @@ from protocol.messages import (
     SealedShares,
     Unmask,
 )
-from protocol.secagg.active import Pinned, SignedServer
+from protocol.secagg.active import SignedServer
+from protocol.secagg.choosing import ChoosingServer
 from protocol.secagg.masks import Mask
+from protocol.secagg.pinned import Pinned
 from protocol.secagg.server import ServerMachine
 from protocol.secagg.terms import Terms
+from protocol.secagg.threshold import SMALLEST_CROWD
 from protocol.sizes import GRAPH_SEED_BYTES
 
 Outgoing = Mapping[int, Message]
@@ -94,9 +98,8 @@ class PlainSummation:
 class SecureSummation:
     """Masks and shares, against a semi-honest coordinator."""
 
-    def __init__(self, plan: Plan, terms: Terms) -> None:
-        self.machine = machine = ServerMachine(terms)
-        self._plan = plan
+    def __init__(self, plan: Plan, machine: ServerMachine) -> None:
+        self.machine = machine
         self.opening: tuple[Step, ...] = (
             Step("keys", PublicKeys, lambda: dict.fromkeys(plan.clients, plan), self._take_keys),
             Step("shares", SealedShares, self._rosters, machine.receive_shares),
@@ -129,27 +132,32 @@ class SecureSummation:
         return self.machine.close_unmasking()
 
 
-class SignedSummation(SecureSummation):
-    """The same where clients believe the coordinator nothing: keys and survivors are signed."""
+class GuardedSummation(SecureSummation):
+    """The same where clients believe the coordinator nothing: keys are signed, and who survived."""
 
-    def __init__(self, plan: Plan, terms: Terms, pinned: Pinned) -> None:
-        super().__init__(plan, terms)
-        self._signed = signed = SignedServer(self.machine, pinned)
+    def __init__(self, plan: Plan, guard: SignedServer | ChoosingServer) -> None:
+        super().__init__(plan, guard.machine)
+        self._guard = guard
         (unmask,) = self.closing
-        self.closing = (
-            Step("consistency", Consistency, self._survivors, signed.receive_consistency),
-            Step("unmask", Unmask, self._signatures, unmask.take),
-        )
+        if isinstance(guard, ChoosingServer):
+            consistency = Step(
+                "consistency", Attestations, self._survivors, guard.receive_attestations
+            )
+        else:
+            consistency = Step(
+                "consistency", Consistency, self._survivors, guard.receive_consistency
+            )
+        self.closing = (consistency, Step("unmask", Unmask, self._signatures, unmask.take))
 
     def _take_keys(self, client: int, message: PublicKeys) -> None:
-        self._signed.receive_keys(client, message)
+        self._guard.receive_keys(client, message)
 
     def _rosters(self) -> Outgoing:
-        return {client: self._signed.roster_for(client) for client in self.machine.close_keys()}
+        return {client: self._guard.roster_for(client) for client in self._guard.close_keys()}
 
     def _signatures(self) -> Outgoing:
-        signed = self._signed
-        return {client: signed.signatures_for(client) for client in signed.close_consistency()}
+        guard = self._guard
+        return {client: guard.signatures_for(client) for client in guard.close_consistency()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +173,24 @@ class SumRule:
     """Pinned identity keys by client: their presence makes the sum the signed variant."""
     corrupt: int = 0
     """How many of all clients may be in league with an active coordinator."""
+    crowd: int = SMALLEST_CROWD
+    """Honest clients that a sum must be over, at least, which an active coordinator can learn."""
 
     def plan(self, place: Place, parties: tuple[int, ...]) -> Plan:
         if self.aggregation == "plain":
             return Plan(*place, parties, self.aggregation, 0)
         threshold, neighbours = self.degree(len(parties))
-        seed = secrets.token_bytes(GRAPH_SEED_BYTES) if neighbours else b""
+        drawn = neighbours and self.identities is None  # otherwise clients choose
+        seed = secrets.token_bytes(GRAPH_SEED_BYTES) if drawn else b""
         return Plan(*place, parties, self.aggregation, threshold, neighbours, seed)
 
     def start(self, plan: Plan) -> Summation:
         if plan.aggregation == "plain":
             return PlainSummation(plan)
-        terms = Terms.of_plan(self.session, plan)
+        terms = Terms.of_plan(self.session, plan, active=self.identities is not None)
+        machine = ServerMachine(terms)
         if self.identities is None:
-            return SecureSummation(plan, terms)
-        pinned = Pinned(terms, self.identities, self.corrupt)
-        return SignedSummation(plan, terms, pinned)
+            return SecureSummation(plan, machine)
+        pinned = Pinned(terms, self.identities, self.corrupt, self.crowd)
+        guard = ChoosingServer if plan.aggregation == "secagg+" else SignedServer
+        return GuardedSummation(plan, guard(machine, pinned))

@@ -81,11 +81,17 @@ KINDS: Mapping[str, tuple[type[m.Message], Mapping[str, Reader[object]]]] = Mapp
                 "sealing": _KEY,
                 "masking": _KEY,
                 "signature": field.none_or_exactly(SIGNATURE_BYTES),
+                "chosen": field.client_ids,
             },
         ),
         "roster": (
             m.Roster,
-            {**_SUM, "keys": field.by_client(field.key_pair), "signatures": _SIGNATURES},
+            {
+                **_SUM,
+                "keys": field.by_client(field.key_pair),
+                "signatures": _SIGNATURES,
+                "chosen": field.by_client(field.client_ids),
+            },
         ),
         "sealed_shares": (
             m.SealedShares,
@@ -93,12 +99,17 @@ KINDS: Mapping[str, tuple[type[m.Message], Mapping[str, Reader[object]]]] = Mapp
         ),
         "delivery": (
             m.Delivery,
-            {**_SUM, "sealed": field.by_client(field.exactly(SEALED_BYTES))},
+            {
+                **_SUM,
+                "sealed": field.by_client(field.exactly(SEALED_BYTES)),
+                "present": field.client_ids,
+            },
         ),
         "note": (m.Note, {**_SUM, "note": field.blob(NOTE_BYTES)}),
         "notes": (m.Notes, {**_SUM, "notes": field.by_client(field.blob(NOTE_BYTES))}),
         "survivors": (m.Survivors, {**_SUM, "clients": field.client_ids}),
         "consistency": (m.Consistency, {**_SUM, "signature": field.exactly(SIGNATURE_BYTES)}),
+        "attestations": (m.Attestations, {**_SUM, "signatures": _SIGNATURES}),
         "signatures": (m.Signatures, {**_SUM, "signatures": _SIGNATURES}),
         "unmask": (
             m.Unmask,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from protocol.telemetry import Json
 
-VERSION = 1
+VERSION = 2
 
 
 # --- joining: Hello -> Challenge -> Proof -> Welcome (or Refused) -> Ready
@@ -98,6 +98,8 @@ class PublicKeys:
     """Key *s*: agrees on pairwise masks."""
     signature: bytes = b""
     """By the client's identity, against an active coordinator; empty otherwise."""
+    chosen: tuple[int, ...] = ()
+    """The neighbours that it chose, under `secagg+` against an active coordinator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Roster:
     keys: Mapping[int, tuple[bytes, bytes]]
     signatures: Mapping[int, bytes] = field(default_factory=dict)
     """Everyone's signature of its keys, against an active coordinator; empty otherwise."""
+    chosen: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Whom each chose, under `secagg+` against an active coordinator; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,9 @@ class Delivery:
     round: int
     attempt: int
     sealed: Mapping[int, bytes] = field(repr=False)
+    present: tuple[int, ...] = ()
+    """Whom the recipient chose, who did not choose it and who shared: under `secagg+` against an
+    active coordinator. The senders are present too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +174,19 @@ class Consistency:
 
 
 @dataclass(frozen=True, slots=True)
+class Attestations:
+    """worker -> coordinator, under `secagg+` against an active coordinator only: for each client
+    whose shares it holds and whom it was told to have survived, its signature of that."""
+
+    round: int
+    attempt: int
+    signatures: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Signatures:
-    """coordinator -> worker: who signed the same list. Only then is anything revealed."""
+    """coordinator -> worker: who signed the same list or, where clients chose, that this worker
+    survived. Only then is anything revealed."""
 
     round: int
     attempt: int
@@ -224,6 +242,7 @@ Message = (
     | Notes
     | Survivors
     | Consistency
+    | Attestations
     | Signatures
     | Unmask
     | RoundEnd

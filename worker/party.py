@@ -9,8 +9,8 @@ from typing import Protocol
 
 from protocol.messages import Delivery, Note, Notes, Plan, Roster, Signatures, Survivors
 from protocol.secagg import cost
-from protocol.secagg.active import SignedClient
 from protocol.secagg.client import ClientMachine
+from protocol.secagg.guarded import GuardedClient
 from protocol.secagg.prepared import PreparedMask
 from protocol.secagg.ring import Words
 from protocol.work import Tally, total
@@ -63,7 +63,7 @@ class _MaskingParty:
     """What both kinds of secure sum have in common for a client."""
 
     def __init__(
-        self, plan: Plan, channel: Channel, device: Device, machine: ClientMachine | SignedClient
+        self, plan: Plan, channel: Channel, device: Device, machine: ClientMachine | GuardedClient
     ) -> None:
         self._round = plan.round
         self._channel = channel
@@ -132,22 +132,24 @@ class SecureParty(_MaskingParty):
             await self._channel.send(self._client.unmask(survivors))
 
 
-class SignedParty(_MaskingParty):
+class GuardedParty(_MaskingParty):
     """Against an active coordinator: everything signed, nothing revealed before consistency."""
 
-    def __init__(self, plan: Plan, channel: Channel, device: Device, machine: SignedClient) -> None:
+    def __init__(
+        self, plan: Plan, channel: Channel, device: Device, machine: GuardedClient
+    ) -> None:
         super().__init__(plan, channel, device, machine)
-        self._signed = machine
+        self._guarded = machine
 
     async def unmask(self) -> None:
         survivors = await self._channel.expect(Survivors)
         with self._tracer.span("consistency", self._round):
-            work = self._signatures(made=1, checked=0)
-            await self._channel.send(await self._run(work, self._signed.sign, survivors))
+            work = self._guarded.sign_cost(survivors)
+            await self._channel.send(await self._run(work, self._guarded.sign, survivors))
             signatures = await self._channel.expect(Signatures)
         with self._tracer.span("unmask", self._round):
             work = self._signatures(made=0, checked=len(signatures.signatures))
-            await self._channel.send(await self._run(work, self._signed.unmask, signatures))
+            await self._channel.send(await self._run(work, self._guarded.unmask, signatures))
 
     def _signatures(self, made: int, checked: int) -> Tally:
         return cost.signatures(made, checked)

@@ -14,14 +14,18 @@ from learning.training import TrainingError
 from protocol.errors import LocalError, ProtocolError
 from protocol.identity import Identity
 from protocol.messages import Failed, Message, Plan, Ready
-from protocol.secagg.active import Pinned, SignedClient
+from protocol.secagg.active import SignedClient
+from protocol.secagg.choosing import ChoosingClient, choose
 from protocol.secagg.client import ClientMachine
+from protocol.secagg.guarded import GuardedClient
+from protocol.secagg.pinned import Pinned
 from protocol.secagg.terms import Terms
+from protocol.secagg.threshold import SMALLEST_CROWD
 from protocol.settings import ClientSettings
 from strategies.times import TimesError
 from worker.channel import Channel, ChannelLost, Joined, JoinRefused, LeftBehind, RunFinished
 from worker.client import Client, Device, prepare_client
-from worker.party import Party, PlainParty, SecureParty, SignedParty
+from worker.party import GuardedParty, Party, PlainParty, SecureParty
 from worker.pool import PoolError
 from worker.round import ClientRound
 from worker.transfer import TransferFailed, Transfers
@@ -52,6 +56,8 @@ class Pins:
     """Everybody's identity keys, by client."""
     corrupt_fraction: float
     """How many of the clients may be in league with the coordinator."""
+    crowd: int = SMALLEST_CROWD
+    """Honest clients that a sum must be over, at least, if it may become known by itself."""
 
     @property
     def corrupt(self) -> int:
@@ -194,10 +200,17 @@ class Worker:
 def _party(client: Client, plan: Plan, channel: Channel, pins: Pins | None) -> Party:
     if plan.aggregation == "plain":
         return PlainParty(plan, channel, client.device)
-    terms = Terms.of_plan(client.session, plan)
-    machine = ClientMachine(client.id, terms, os.urandom)
     if pins is None:
+        machine = ClientMachine(client.id, Terms.of_plan(client.session, plan), os.urandom)
         return SecureParty(plan, channel, client.device, machine)
-    pinned = Pinned(terms, pins.identities, pins.corrupt)
-    signed = SignedClient(machine, pins.identity, pinned)
-    return SignedParty(plan, channel, client.device, signed)
+    return GuardedParty(plan, channel, client.device, _guarded(client, plan, pins))
+
+
+def _guarded(client: Client, plan: Plan, pins: Pins) -> GuardedClient:
+    """Where each has few neighbours, this client chooses its own."""
+    terms = Terms.of_plan(client.session, plan, active=True)
+    pinned = Pinned(terms, pins.identities, pins.corrupt, pins.crowd)
+    if plan.aggregation == "secagg":
+        return SignedClient(ClientMachine(client.id, terms, os.urandom), pins.identity, pinned)
+    terms = choose(terms, client.id, os.urandom)
+    return ChoosingClient(ClientMachine(client.id, terms, os.urandom), pins.identity, pinned)

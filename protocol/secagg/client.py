@@ -7,12 +7,14 @@ away. A caller that must send something again keeps the bytes: the machine makes
 """
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
 
 from protocol.errors import LocalError, ProtocolError
 from protocol.messages import Delivery, PublicKeys, Roster, SealedShares, Survivors, Unmask
 from protocol.secagg import cost
+from protocol.secagg.graph import Graph
 from protocol.secagg.keys import KeyPair, Parcel, Randomness, Sum, seal, self_mask_key, unseal
 from protocol.secagg.masks import Mask, Masks
 from protocol.secagg.pairing import OwnKeys, Pairing, pair
@@ -74,8 +76,8 @@ class ClientMachine:
         self.phase = Phase.NEW
         self.tally: Tally = {}
         self._randomness = randomness
-        self._neighbours = frozenset(terms.graph.neighbours(client))
         self._holders = frozenset(terms.graph.holders(client))
+        self._owners = frozenset(terms.graph.owners(client))
         self._own: OwnKeys | None = None
         self._masking_secret = b""
         self._self_seed = b""
@@ -98,26 +100,30 @@ class ClientMachine:
         self._enter(after, cost.advertise())
         return PublicKeys(self._sum.round, self._sum.attempt, sealing.public, masking.public)
 
-    def receive_roster(self, roster: Roster) -> None:
-        """Take the public keys of the neighbours that are still there; agree with each."""
+    def receive_roster(self, roster: Roster, graph: Graph | None = None) -> None:
+        """Take the public keys of the neighbours that are still there; agree with each.
+
+        `graph`: what is known only now, where clients choose: who chose this one."""
+        terms = self.terms if graph is None else replace(self.terms, graph=graph)
         after = self._due(Step.RECEIVE_ROSTER)
         self._check_sum(roster)
         own = self._own
         if own is None or roster.keys.get(self.client) != own.public:
             raise ProtocolError("roster: lacks this client's own keys as it advertised them")
         peers = sorted(roster.keys.keys() - {self.client})
-        self._check_members("roster", peers, self._neighbours)
+        self._check_members("roster", peers, set(terms.graph.neighbours(self.client)))
         publics = [key for both in roster.keys.values() for key in both]
         if len(set(publics)) != len(publics):
             raise ProtocolError("roster: holds a public key twice")
         self._check_enough("roster", roster.keys.keys())
         self._pairings = {peer: pair(own, peer, roster.keys[peer], self._sum) for peer in peers}
+        self.terms, self._owners = terms, frozenset(terms.graph.owners(self.client))
         self._enter(after, cost.receive_roster(len(peers)))
 
     def share_cost(self) -> Tally:
         """What `share` takes, once the roster is there."""
         holders = self._holders & {self.client, *self._pairings}
-        return cost.share(len(holders), len(self._pairings), self.terms.threshold)
+        return cost.share(len(holders), len(holders - {self.client}), self.terms.threshold)
 
     def share(self, note: bytes) -> SealedShares:
         """Split both secrets among the holders; seal each peer's shares and the note for it."""
@@ -129,6 +135,7 @@ class ClientMachine:
         sealed = {
             peer: seal(parcels[peer], pairing.send_key, self._sum, (self.client, peer))
             for peer, pairing in self._pairings.items()
+            if peer in parcels
         }
         self._self_seed = seed
         self._parcels = {peer: parcel for peer, parcel in parcels.items() if peer == self.client}
@@ -136,20 +143,23 @@ class ClientMachine:
         return SealedShares(self._sum.round, self._sum.attempt, sealed)
 
     def receive_delivery(self, delivery: Delivery) -> Mapping[int, bytes]:
-        """Open what the peers sealed; return their notes. These peers and no others are masked
-        with, because only of these can a mask be removed if they are lost."""
+        """Open what the peers sealed; return their notes. These peers and those of this client's
+        holders that sealed nothing for it but shared are masked with, and no others: only of
+        these can a mask be removed if they are lost."""
         after = self._due(Step.RECEIVE_DELIVERY)
         self._check_sum(delivery)
-        peers = sorted(delivery.sealed)
-        self._check_members("delivery", peers, self._pairings.keys())
+        senders, silent = sorted(delivery.sealed), self._holders - self._owners
+        self._check_members("delivery", senders, self._owners & self._pairings.keys())
+        self._check_members("delivery", delivery.present, silent & self._pairings.keys())
+        peers = sorted({*senders, *delivery.present})
         self._check_enough("delivery", {self.client, *peers})
-        opened = {peer: self._open(peer, delivery.sealed[peer]) for peer in peers}
+        opened = {peer: self._open(peer, delivery.sealed[peer]) for peer in senders}
         own_mask = Mask(self_mask_key(self._sum, self._self_seed, self.client), 1)
         masks = [own_mask, *(self._pairings[peer].mask for peer in peers)]
         self._masks = Masks(masks, self.terms.keystream)
         self._parcels = {**self._parcels, **opened}
         self._peers = frozenset(peers)
-        self._enter(after, cost.receive_delivery(len(peers)))
+        self._enter(after, cost.receive_delivery(len(senders)))
         return {peer: parcel.note for peer, parcel in opened.items()}
 
     def mask_cost(self, words: Words) -> Tally:
@@ -196,6 +206,11 @@ class ClientMachine:
         self._check_members("survivors", sorted(alive), self._peers | {self.client})
         self._check_enough("survivors", alive)
         return alive
+
+    @property
+    def held(self) -> frozenset[int]:
+        """Whose shares this client holds, once they are delivered."""
+        return frozenset(self._parcels)
 
     @property
     def _sum(self) -> Sum:

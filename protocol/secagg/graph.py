@@ -1,7 +1,7 @@
 """Who shares secrets and masks with whom. Pure structure: no keys, no phases.
 
-The machines ask a `Graph` and nothing else, so that another graph is another class here. Its two
-questions differ in one thing: whether a client holds a share of its own secrets.
+The machines ask a `Graph` and nothing else, so that another graph is another class. Who masks with
+whom is mutual; who holds whose shares need not be, where clients choose their holders.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from protocol.errors import LocalError
 
 
 class Graph(Protocol):
-    """Symmetric: a is b's neighbour exactly if b is a's."""
+    """Neighbours are symmetric: a is b's exactly if b is a's. Holders and owners mirror each other:
+    a is among b's holders exactly if b is among a's owners."""
 
     @property
     def clients(self) -> tuple[int, ...]:
@@ -24,8 +25,16 @@ class Graph(Protocol):
         ...
 
     def holders(self, client: int) -> tuple[int, ...]:
-        """Who holds shares of `client`'s secrets, ascending: a threshold counts these. Symmetric
-        too: they are also those whose secrets `client` holds shares of."""
+        """Who holds shares of `client`'s secrets, ascending: a threshold counts these."""
+        ...
+
+    def owners(self, client: int) -> tuple[int, ...]:
+        """Whose secrets `client` holds shares of, ascending."""
+        ...
+
+    @property
+    def fewest_holders(self) -> int:
+        """Of any one client's secrets, with everybody there."""
         ...
 
 
@@ -44,6 +53,13 @@ class CompleteGraph:
 
     def holders(self, client: int) -> tuple[int, ...]:
         return self._clients
+
+    def owners(self, client: int) -> tuple[int, ...]:
+        return self._clients
+
+    @property
+    def fewest_holders(self) -> int:
+        return len(self._clients)
 
 
 def ascending(clients: Sequence[int]) -> tuple[int, ...]:

@@ -8,20 +8,22 @@ and hold shares, so a client's work grows with log n instead of n.
 """
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from math import ceil, inf, lgamma, log, log2
+from math import log2
 
 from protocol.errors import LocalError
 from protocol.secagg.graph import ascending
 from protocol.secagg.keys import Sum
+from protocol.secagg.tails import (
+    CORRECTNESS_BITS,
+    SECURITY_BITS,
+    fraction_of,
+    log2_choose,
+    log2_tail,
+)
 from protocol.sizes import GRAPH_SEED_BYTES
-
-SECURITY_BITS = 40
-"""An update is exposed with probability at most 2^-40."""
-CORRECTNESS_BITS = 20
-"""A round fails for want of shares with probability at most 2^-20."""
 
 _LABEL = b"straggler-testbed/v1/graph\0"
 
@@ -39,6 +41,7 @@ class RegularGraph:
                 f"neighbours must be even, at least 2 and below the {len(order)} participants,"
                 f" not {degree}"
             )
+        self._degree = degree
         reach = [step for step in range(-degree // 2, degree // 2 + 1) if step]
         self._neighbours = {
             client: tuple(sorted(order[(place + step) % len(order)] for step in reach))
@@ -64,6 +67,13 @@ class RegularGraph:
     def holders(self, client: int) -> tuple[int, ...]:
         return self._neighbours[client]
 
+    def owners(self, client: int) -> tuple[int, ...]:
+        return self._neighbours[client]
+
+    @property
+    def fewest_holders(self) -> int:
+        return self._degree
+
 
 @dataclass(frozen=True, slots=True)
 class Risks:
@@ -83,16 +93,16 @@ def risks(clients: int, degree: int, threshold: int, corrupt: float, lost: float
     A ring with reach k/2 falls apart only if two disjoint runs of k/2 are all corrupt or lost:
     the union is over pairs of places. The paper's Lemma 3.7 bounds one run, which is weaker.
     """
-    bad, gone = _at_most(corrupt, clients), _at_most(lost, clients)
+    bad, gone = fraction_of(corrupt, clients), fraction_of(lost, clients)
     others = clients - 1
     missing = min(clients, bad + gone)
-    separation = _log2_choose(clients, 2) + (
-        _log2_choose(clients - degree, missing - degree) - _log2_choose(clients, missing)
+    separation = log2_choose(clients, 2) + (
+        log2_choose(clients - degree, missing - degree) - log2_choose(clients, missing)
     )
     return Risks(
-        collusion=log2(clients) + _log2_tail(others, bad, degree, threshold),
+        collusion=log2(clients) + log2_tail(others, bad, degree, threshold),
         separation=separation,
-        shortage=log2(clients) + _log2_tail(others, gone, degree, degree - threshold + 1),
+        shortage=log2(clients) + log2_tail(others, gone, degree, degree - threshold + 1),
     )
 
 
@@ -129,33 +139,3 @@ def choose_degree(clients: int, corrupt: float, lost: float) -> tuple[int, int]:
 
 def _holds_together(found: Risks) -> bool:
     return found.shortage <= -CORRECTNESS_BITS and found.separation <= -SECURITY_BITS
-
-
-def _at_most(fraction: float, clients: int) -> int:
-    """Rounded up, but not for a rounding error of the product (0.1 · 30 > 3)."""
-    if not 0 <= fraction < 1:
-        raise LocalError(f"a fraction of clients must lie in [0, 1), not {fraction}")
-    return ceil(fraction * clients - 1e-9)
-
-
-def _log2_tail(population: int, marked: int, drawn: int, least: int) -> float:
-    """log2 of the probability that at least `least` of `drawn` are `marked`, without return."""
-    terms = (
-        _log2_choose(marked, hits) + _log2_choose(population - marked, drawn - hits)
-        for hits in range(max(least, 0), min(marked, drawn) + 1)
-    )
-    return _log2_sum(terms) - _log2_choose(population, drawn)
-
-
-def _log2_sum(exponents: Iterable[float]) -> float:
-    found = list(exponents)
-    largest = max(found, default=-inf)
-    if largest == -inf:
-        return -inf
-    return largest + log2(sum(2 ** (exponent - largest) for exponent in found))
-
-
-def _log2_choose(total: int, chosen: int) -> float:
-    if not 0 <= chosen <= total:
-        return -inf
-    return (lgamma(total + 1) - lgamma(chosen + 1) - lgamma(total - chosen + 1)) / log(2)

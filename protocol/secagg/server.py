@@ -7,11 +7,13 @@ client's bad message costs the others nothing. It never sees an update: vectors 
 """
 
 from collections.abc import Container, Mapping, Set
+from dataclasses import replace
 from enum import IntEnum
 
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
 from protocol.messages import Delivery, PublicKeys, Roster, SealedShares, Survivors, Unmask
 from protocol.secagg import cost
+from protocol.secagg.graph import Graph
 from protocol.secagg.keys import KeyPair, Sum, self_mask_key
 from protocol.secagg.masks import Mask
 from protocol.secagg.pairing import pairwise_mask
@@ -58,9 +60,11 @@ class ServerMachine:
         self._keys[client] = both
         self._publics.update(both)
 
-    def close_keys(self) -> frozenset[int]:
-        """End the phase; return who takes part from here on."""
-        return self._close(Phase.KEYS, self._keys.keys())
+    def close_keys(self, graph: Graph | None = None) -> frozenset[int]:
+        """End the phase; return who takes part from here on. `graph`: what is known only now,
+        where clients choose."""
+        terms = self.terms if graph is None else replace(self.terms, graph=graph)
+        return self._close(Phase.KEYS, self._keys.keys(), terms)
 
     def roster_for(self, client: int) -> Roster:
         """The public keys of `client` and those neighbours that advertised."""
@@ -74,7 +78,7 @@ class ServerMachine:
     def receive_shares(self, client: int, message: SealedShares) -> None:
         self._check(Phase.SHARES, client, message, self._keys)
         self._check_first(client, self._sealed)
-        peers = set(self._near(client, self._keys.keys())) - {client}
+        peers = set(self.terms.graph.holders(client)) & self._keys.keys() - {client}
         if message.sealed.keys() != peers:
             raise ProtocolError(
                 f"client {client} sealed shares for other recipients than its peers"
@@ -86,13 +90,15 @@ class ServerMachine:
         return self._close(Phase.SHARES, self._sealed.keys())
 
     def delivery_for(self, client: int) -> Delivery:
-        """What the neighbours sealed for `client`."""
+        """What was sealed for `client`, and who of its other holders shared."""
         self._check_reached(Phase.VECTORS, client, self._sealed)
         if self.phase is not Phase.VECTORS:
             raise LocalError(f"deliveries are over in {self._phase_name()}")
-        senders = [s for s in self._near(client, self._sealed.keys()) if s != client]
-        sealed = {sender: self._sealed[sender][client] for sender in senders}
-        return Delivery(self._sum.round, self._sum.attempt, sealed)
+        senders = self._owners_held_by(client) - {client}
+        sealed = {sender: self._sealed[sender][client] for sender in sorted(senders)}
+        silent = set(self.terms.graph.holders(client)) - senders - {client}
+        present = tuple(sorted(silent & self._sealed.keys()))
+        return Delivery(self._sum.round, self._sum.attempt, sealed, present)
 
     # --- vectors
 
@@ -162,7 +168,7 @@ class ServerMachine:
         """
         if self.phase is not Phase.UNMASKING:
             raise LocalError(f"unmasking cannot be closed in {self._phase_name()}")
-        self._check_enough(self._answered)
+        self.check_enough(self._answered)
         recovery = Recovery()
         masks = [self._self_mask(client, recovery) for client in sorted(self._added)]
         agreements = 0
@@ -203,23 +209,28 @@ class ServerMachine:
 
     def _owners_held_by(self, client: int) -> set[int]:
         """Whose secrets `client` holds shares of, among those who shared."""
-        return {o for o in self.terms.graph.holders(client) if o in self._sealed}
+        return {o for o in self.terms.graph.owners(client) if o in self._sealed}
 
-    def _check_enough(self, present: Set[int]) -> None:
-        """Every secret that may have to be recovered still has enough holders."""
+    def check_enough(self, present: Set[int], after: str = "", graph: Graph | None = None) -> None:
+        """TooFewSurvivors unless every secret that may have to be recovered has enough holders
+        among those present `after` a step."""
+        graph = graph or self.terms.graph
         owners = self._sealed.keys() if self._sealed else present
-        circles = {self.terms.graph.holders(owner) for owner in owners}
+        circles = {graph.holders(owner) for owner in owners}
         fewest = min((len(present & set(circle)) for circle in circles), default=0)
         if fewest < self.terms.threshold:
             raise TooFewSurvivors(
-                f"{len(present)} clients are left after {self._phase_name()}; each secret needs"
-                f" {self.terms.threshold} holders of shares and one has {fewest}"
+                f"{len(present)} clients are left after {after or self._phase_name()}; each secret"
+                f" needs {self.terms.threshold} holders of shares and one has {fewest}"
             )
 
-    def _close(self, phase: Phase, present: Set[int]) -> frozenset[int]:
+    def _close(self, phase: Phase, present: Set[int], terms: Terms | None = None) -> frozenset[int]:
+        """`terms`: those that hold from here on, if they change."""
         if self.phase is not phase:
             raise LocalError(f"{phase.name.lower()} cannot be closed in {self._phase_name()}")
-        self._check_enough(present)
+        terms = terms or self.terms
+        self.check_enough(present, graph=terms.graph)
+        self.terms = terms
         self.phase = Phase(phase + 1)
         self.tally = {}
         return frozenset(present)

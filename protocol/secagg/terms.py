@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from protocol.errors import LocalError, ProtocolError
 from protocol.messages import Plan
+from protocol.secagg.chosen_graph import ChosenGraph
 from protocol.secagg.graph import CompleteGraph, Graph
 from protocol.secagg.keys import Sum
 from protocol.secagg.masks import Keystream
@@ -26,19 +27,20 @@ class Terms:
     def __post_init__(self) -> None:
         positions = {client: i for i, client in enumerate(self.graph.clients, start=1)}
         object.__setattr__(self, "_positions", positions)
-        circles = {self.graph.holders(client) for client in self.graph.clients}
-        check_threshold(min(map(len, circles)), self.threshold)
+        check_threshold(self.graph.fewest_holders, self.threshold)
 
     @classmethod
     def complete(cls, sum_: Sum, clients: tuple[int, ...], threshold: int) -> "Terms":
         return cls(sum_, CompleteGraph(clients), threshold)
 
     @classmethod
-    def of_plan(cls, session: bytes, plan: Plan) -> "Terms":
-        """The terms that a coordinator's plan sets. ProtocolError if they are unsafe."""
+    def of_plan(cls, session: bytes, plan: Plan, active: bool = False) -> "Terms":
+        """The terms that a coordinator's plan sets. ProtocolError if they are unsafe.
+
+        `active`: whether the coordinator is one that must not draw the graph."""
         try:
             sum_ = Sum(session, plan.round, plan.attempt)
-            return cls(sum_, _graph(plan, sum_), plan.threshold)
+            return cls(sum_, _graph(plan, sum_, active), plan.threshold)
         except LocalError as error:
             raise ProtocolError(f"plan: {error}") from None
 
@@ -47,9 +49,13 @@ class Terms:
         return self._positions[client]
 
 
-def _graph(plan: Plan, sum_: Sum) -> Graph:
+def _graph(plan: Plan, sum_: Sum, active: bool) -> Graph:
     if plan.aggregation == "secagg":
         return CompleteGraph(plan.clients)
+    if plan.aggregation == "secagg+" and active:
+        if plan.graph_seed:
+            raise LocalError("the graph is not the coordinator's to draw")
+        return ChosenGraph(plan.clients, plan.neighbours, {})
     if plan.aggregation == "secagg+":
         return RegularGraph.drawn(plan.clients, plan.neighbours, plan.graph_seed, sum_)
     raise LocalError(f"{plan.aggregation} aggregation sets no secure sum")

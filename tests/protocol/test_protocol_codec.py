@@ -72,15 +72,25 @@ MESSAGES: dict[type, st.SearchStrategy[m.Message]] = {
         graph_seed=st.just(b"") | KEY,
     ),
     m.PublicKeys: st.builds(
-        m.PublicKeys, **SUM, sealing=KEY, masking=KEY, signature=st.just(b"") | blob(64)
+        m.PublicKeys,
+        **SUM,
+        sealing=KEY,
+        masking=KEY,
+        signature=st.just(b"") | blob(64),
+        chosen=CLIENTS,
     ),
     m.Roster: st.builds(
-        m.Roster, **SUM, keys=by_client(st.tuples(KEY, KEY)), signatures=by_client(blob(64))
+        m.Roster,
+        **SUM,
+        keys=by_client(st.tuples(KEY, KEY)),
+        signatures=by_client(blob(64)),
+        chosen=by_client(CLIENTS),
     ),
+    m.Attestations: st.builds(m.Attestations, **SUM, signatures=by_client(blob(64))),
     m.Consistency: st.builds(m.Consistency, **SUM, signature=blob(64)),
     m.Signatures: st.builds(m.Signatures, **SUM, signatures=by_client(blob(64))),
     m.SealedShares: st.builds(m.SealedShares, **SUM, sealed=by_client(blob(SEALED_BYTES))),
-    m.Delivery: st.builds(m.Delivery, **SUM, sealed=by_client(blob(SEALED_BYTES))),
+    m.Delivery: st.builds(m.Delivery, **SUM, sealed=by_client(blob(SEALED_BYTES)), present=CLIENTS),
     m.Note: st.builds(m.Note, **SUM, note=st.binary(max_size=NOTE_BYTES)),
     m.Notes: st.builds(m.Notes, **SUM, notes=by_client(st.binary(max_size=NOTE_BYTES))),
     m.Survivors: st.builds(m.Survivors, **SUM, clients=CLIENTS),

@@ -10,11 +10,12 @@ from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
 from protocol.identity import Identity
 from protocol.messages import Consistency, PublicKeys, Roster, Signatures, Survivors
 from protocol.secagg import cost
-from protocol.secagg.active import Pinned, SignedClient, SignedServer
+from protocol.secagg.active import SignedClient, SignedServer
 from protocol.secagg.aggregate import Aggregate
 from protocol.secagg.client import ClientMachine
 from protocol.secagg.keys import Randomness, Sum
 from protocol.secagg.packing import pack
+from protocol.secagg.pinned import Pinned
 from protocol.secagg.regular_graph import RegularGraph
 from protocol.secagg.rehearsal import over_the_wire
 from protocol.secagg.server import ServerMachine

@@ -33,7 +33,7 @@ def test_smaller_ones_hold_against_the_semi_honest() -> None:
         (20, 13, 6, True, "= 13"),
         (5, 3, 1, True, "= 3"),
         (3, 3, 2, True, "at least the 2 corrupt clients + 2"),
-        (2, 2, 1, True, "one honest client"),
+        (2, 2, 1, True, "fewer than 2 honest clients"),
     ],
 )
 def test_unsafe_ones_are_refused(
@@ -42,6 +42,14 @@ def test_unsafe_ones_are_refused(
     with pytest.raises(LocalError) as refusal:
         check_threshold(clients, threshold, corrupt, active)
     assert bound in str(refusal.value)
+
+
+@pytest.mark.parametrize(("crowd", "rule"), [(4, "+ 4 against an active"), (1, "hides nobody")])
+def test_crowds_that_are_refused(crowd: int, rule: str) -> None:
+    with pytest.raises(LocalError) as refusal:
+        check_threshold(7, 5, 2, active=True, crowd=crowd)
+    assert rule in str(refusal.value)
+    check_threshold(7, 5, 2, active=True, crowd=3)
 
 
 def test_a_sum_needs_two() -> None:

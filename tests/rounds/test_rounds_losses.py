@@ -87,6 +87,30 @@ async def test_the_same_with_a_few_neighbours_each(
     check_sum_without_2(played, phase, in_sum)
 
 
+@pytest.mark.parametrize(
+    ("step", "phase", "in_sum"),
+    [
+        *EVERY_STEP[:-1],
+        ("begin consistency", "consistency", True),
+        ("begin unmask", "unmask", True),
+    ],
+)
+async def test_the_same_with_neighbours_of_ones_own_choice(
+    play: Play, step: str, phase: str, in_sum: bool
+) -> None:
+    """`secagg+` against an active coordinator."""
+    played = await play(
+        clients=8,
+        leaving=[Leaving(2, 1, step)],
+        aggregation="secagg+",
+        adversary="active",
+        corrupt=0.1,
+        lost=0.125,
+    )
+    check_sum_without_2(played, phase, in_sum)
+    assert played.study.degree(8) == (3, 4)
+
+
 def check_sum_without_2(played: Played, phase: str, in_sum: bool) -> None:
     clients = range(played.study.clients)
     survivors = [client for client in clients if in_sum or client != 2]

@@ -5,7 +5,7 @@ import pytest
 from protocol.errors import LocalError
 from protocol.identity import Identity
 from protocol.messages import Plan
-from protocol.secagg.active import Pinned
+from protocol.secagg.pinned import Pinned
 from protocol.secagg.terms import Terms
 from worker.worker import Pins
 
@@ -18,7 +18,8 @@ def test_the_corrupt_are_counted_among_all_clients(fraction: float, corrupt: int
 
 
 @pytest.mark.parametrize(
-    ("clients", "rule"), [((0, 1), "exceed the 2 corrupt"), ((0, 1, 2), "one honest client")]
+    ("clients", "rule"),
+    [((0, 1), "exceed the 2 corrupt"), ((0, 1, 2), "fewer than 2 honest")],
 )
 def test_no_sum_of_all_the_corrupt_and_one_other(clients: tuple[int, ...], rule: str) -> None:
     """The coordinator says who takes part: 10 % of twenty may be two of its three."""
