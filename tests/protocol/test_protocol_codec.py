@@ -145,8 +145,9 @@ KEYS = {
     "sealing": b"s" * 32,
     "masking": b"m" * 32,
     "signature": b"",
+    "chosen": [],
 }
-ROSTER = {"kind": "roster", "round": 1, "attempt": 1, "keys": {}, "signatures": {}}
+ROSTER = {"kind": "roster", "round": 1, "attempt": 1, "keys": {}, "signatures": {}, "chosen": {}}
 SURVIVORS = {"kind": "survivors", "round": 1, "attempt": 1, "clients": [1, 2]}
 UNMASK = {
     "kind": "unmask",
