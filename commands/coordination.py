@@ -17,6 +17,7 @@ from coordinator.engine import Coordinator, Parts
 from coordinator.intake import TelemetryIntake
 from coordinator.limits import Limits
 from coordinator.summation import SumRule
+from coordinator.uploads import READ_BYTES
 from protocol.sizes import SESSION_BYTES
 from protocol.telemetry import Recorder, Tracer
 from worker.machine import Executor
@@ -91,6 +92,7 @@ async def served(
         build_app(coordinator),
         access_log=None,
         shutdown_timeout=1.0,
+        read_bufsize=READ_BYTES,
         auto_decompress=False,  # workers compress nothing: a body never grows beyond its length
     )
     await runner.setup()

@@ -17,7 +17,7 @@ from netem.pace import Pace
 from profiles import Member
 from protocol.secagg import cost
 from protocol.secagg.packing import packed_size
-from protocol.sizes import DIGEST_BYTES
+from protocol.sizes import CHECKSUM_BYTES
 from protocol.stragglers import Verdict, find_stragglers
 from protocol.work import Tally, total
 
@@ -45,7 +45,7 @@ def expect(study: Study, member: Member) -> Expected:
     """What the profile says that `member` takes for a round without pruning."""
     network, pace = member.network, Pace(member.device.seconds_per_operation)
     down = wire_bytes(4 * study.task.structure.size) / network.down_bytes_per_s
-    body = packed_size(study.words, study.settings.ring_bits) + DIGEST_BYTES
+    body = packed_size(study.words, study.settings.ring_bits) + CHECKSUM_BYTES
     up = wire_bytes(body) / network.up_bytes_per_s
     return Expected(
         control_s=_control_trips(study) * network.rtt_s,

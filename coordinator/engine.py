@@ -16,13 +16,19 @@ from coordinator.registry import Client, Registry
 from coordinator.round import Round, RoundResult, Surroundings
 from coordinator.status import Status
 from coordinator.summation import SumRule
+from coordinator.uploads import SpoolRoom
 from protocol.messages import Failed, Finish, Message, Ready, RoundEnd
+from protocol.secagg.packing import packed_size
 from protocol.telemetry import Tracer
 from strategies.interface import ServerHalf
 
 GOODBYE_S = 5.0
 """How long dismissed workers may take to leave and, from other processes, to send their last
 telemetry; those that are gone already cost nothing."""
+
+
+SPOOL_MEMORY_BYTES = 2**28
+"""For vectors under way, whatever the number of clients; what does not fit goes to files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,9 @@ class Coordinator:
         self.status = Status(rounds)
         self.current_round: Round | None = None
         self._strategy = parts.strategy
+        room = SpoolRoom(packed_size(parts.model.words, parts.rule.ring_bits), SPOOL_MEMORY_BYTES)
         self._around = Surroundings(
-            parts.model, parts.rule, parts.limits, self.status, parts.tracer
+            parts.model, parts.rule, parts.limits, room, self.status, parts.tracer
         )
         self._arrivals: dict[int, float] = {}
         self._changed = asyncio.Event()

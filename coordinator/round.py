@@ -5,10 +5,9 @@ goes on with the others as long as the protocol can, and says who was lost, when
 """
 
 import asyncio
-import mmap
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from aiohttp import web
 
@@ -19,7 +18,8 @@ from coordinator.model import GlobalModel, UnusableSum
 from coordinator.registry import ABSENT, Client
 from coordinator.status import Status, Transfer
 from coordinator.summation import Place, Step, Summation, SumRule
-from coordinator.uploads import UploadRejected, spool
+from coordinator.uploads import SpoolRoom, Upload, UploadRejected
+from protocol.checksum import UploadChecksum
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
 from protocol.messages import Message, RoundEnd
 from protocol.secagg.aggregate import Aggregate
@@ -34,6 +34,7 @@ class Surroundings:
     model: GlobalModel
     rule: SumRule
     limits: Limits
+    room: SpoolRoom
     status: Status
     tracer: Tracer
 
@@ -237,16 +238,18 @@ class Round:
         due = self._phase == "collect" and gathering.awaits(client)
         if not due or client in self._uploading:
             raise ProtocolError("no vector is due from this client")
-        uploads = self._around.status.uploads
-        uploads[client] = progress = Transfer(0, self._aggregate.packed_size)
+        uploads, size = self._around.status.uploads, self._aggregate.packed_size
+        uploads[client] = progress = Transfer(0, size)
+        checksum = UploadChecksum(self._parties[client].credential, self.place)
+        upload = Upload(request, checksum, progress, self._around.limits.stall_s)
         try:
-            size, stall_s = self._aggregate.packed_size, self._around.limits.stall_s
-            async with asyncio.timeout(None) as self._uploading[client]:
-                file = await spool(request, size, stall_s, progress)
-            self._uploading[client] = None
-            with file:
+            upload.check_length()
+            with self._around.room.place() as view:
+                async with asyncio.timeout(None) as self._uploading[client]:
+                    await upload.receive(view)
+                self._uploading[client] = None
                 arrived_s = self._tracer.now() - self._started_s
-                await self._add(client, file, gathering)
+                await self._add(client, view, gathering)
         except TimeoutError as error:
             raise ProtocolError("the round has gone on without this client") from error
         except UploadRejected as rejection:
@@ -260,20 +263,16 @@ class Round:
             "upload_received", self._number, client, bytes=size, seconds_since_plan=arrived_s
         )
 
-    async def _add(self, client: int, file: IO[bytes], gathering: Gathering[object]) -> None:
+    async def _add(self, client: int, packed: memoryview, gathering: Gathering[object]) -> None:
         """Under the lock, so that nobody is lost or asked on while a vector is half in the sum."""
         async with self._adding:
             if not gathering.awaits(client):
                 raise ProtocolError("the round has gone on without this client")
-            with (
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-                memoryview(mapped) as packed,
-            ):
-                self._spoilt = True  # until it is in whole, the sum is of no use
-                gathering.answer(client, None)
-                self._summation.added(client)
-                await asyncio.to_thread(self._aggregate.add, packed)
-                self._spoilt = False
+            self._spoilt = True  # until it is in whole, the sum is of no use
+            gathering.answer(client, None)
+            self._summation.added(client)
+            await asyncio.to_thread(self._aggregate.add, packed)
+            self._spoilt = False
 
     def _refused(self, client: int, reason: str) -> None:
         self._tracer.event("message_refused", self._number, client, reason=reason)

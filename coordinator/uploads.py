@@ -1,19 +1,27 @@
-"""Receiving a masked vector: spooled to disk, checked, and only then part of a sum.
+"""Receiving a masked vector: spooled, checked, and only then part of a sum.
 
 A half-arrived vector cannot be taken out of a sum again, so nothing is added before length and
-digest agree.
+checksum agree.
 """
 
 import asyncio
-import hashlib
+import mmap
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO
 
 import aiohttp
 from aiohttp import web
 
 from coordinator.status import Transfer
-from protocol.sizes import DIGEST_BYTES
+from protocol.checksum import UploadChecksum
+from protocol.sizes import CHECKSUM_BYTES
+
+READ_BYTES = 2**18
+"""What asyncio reads at a time: with a smaller buffer aiohttp would stop and go at each."""
 
 
 class UploadRejected(Exception):
@@ -21,60 +29,104 @@ class UploadRejected(Exception):
     there is no room for it."""
 
 
-async def spool(
-    request: web.Request, vector_bytes: int, stall_s: float, progress: Transfer
-) -> IO[bytes]:
-    """The vector's bytes in a file of its own, gone once closed; the caller closes it.
+class SpoolRoom:
+    """Where vectors of one size wait until they are whole: the first few that are under way at the
+    same time in memory, which is used again and again, the others each in a file of its own."""
 
-    Raises UploadRejected; if the declared length is not that of a vector and its digest, before
-    anything is stored.
-    """
-    if request.content_length != vector_bytes + DIGEST_BYTES:
-        raise UploadRejected(
-            f"declares {request.content_length} bytes, not {vector_bytes + DIGEST_BYTES}"
-        )
-    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  the caller's to close
+    def __init__(self, vector_bytes: int, memory_bytes: int) -> None:
+        self.vector_bytes = vector_bytes
+        self._unused = memory_bytes // vector_bytes
+        self._spare: list[bytearray] = []
+
+    @contextmanager
+    def place(self) -> Iterator[memoryview]:
+        """Room for one vector, with anything in it. UploadRejected if there is none."""
+        if self._unused or self._spare:
+            with self._in_memory() as view:
+                yield view
+        else:
+            with self._in_file() as view:
+                yield view
+
+    @contextmanager
+    def _in_memory(self) -> Iterator[memoryview]:
+        if self._spare:
+            buffer = self._spare.pop()
+        else:
+            self._unused -= 1
+            buffer = bytearray(self.vector_bytes)
+        try:
+            with memoryview(buffer) as view:
+                yield view
+        finally:
+            self._spare.append(buffer)
+
+    @contextmanager
+    def _in_file(self) -> Iterator[memoryview]:
+        with (
+            _reserved(self.vector_bytes) as file,
+            mmap.mmap(file.fileno(), self.vector_bytes) as mapped,
+            memoryview(mapped) as view,
+        ):
+            yield view
+
+
+def _reserved(size: int) -> IO[bytes]:
+    """A file of that size: a full disk is an error here, and not a signal at some later byte."""
     try:
-        digest, tail = await _copy(request, file, vector_bytes, stall_s, progress)
-        if digest != tail:
-            raise UploadRejected("the digest does not match the vector")
-        file.flush()
+        file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  the caller's to close
+    except OSError as error:
+        raise UploadRejected(f"cannot be stored here: {error.strerror}") from error
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
         file.close()
         raise UploadRejected(f"cannot be stored here: {error.strerror}") from error
-    except BaseException:
-        file.close()
-        raise
     return file
 
 
-async def _copy(
-    request: web.Request, file: IO[bytes], vector_bytes: int, stall_s: float, progress: Transfer
-) -> tuple[bytes, bytes]:
-    """Copy the vector; return the digest computed and the digest sent."""
-    digest, tail = hashlib.sha256(), b""
-    progress.done_bytes, progress.total_bytes = 0, vector_bytes
-    while True:
-        piece = await _next_piece(request, stall_s)
-        if not piece:
-            break
-        vector_part = piece[: vector_bytes - progress.done_bytes]
-        digest.update(vector_part)
-        file.write(vector_part)
-        progress.done_bytes += len(vector_part)
-        tail += piece[len(vector_part) :]
-        if len(tail) > DIGEST_BYTES:  # possible where the declared length was of a compressed body
-            raise UploadRejected("holds more bytes than it declares")
-    if progress.done_bytes < vector_bytes:
-        raise UploadRejected(f"ended after {progress.done_bytes} of {vector_bytes} bytes")
-    return digest.digest(), tail
+@dataclass(slots=True)
+class Upload:
+    """One body under way."""
 
+    request: web.Request
+    checksum: UploadChecksum
+    progress: Transfer
+    stall_s: float
 
-async def _next_piece(request: web.Request, stall_s: float) -> bytes:
-    try:
-        async with asyncio.timeout(stall_s):
-            return await request.content.readany()
-    except TimeoutError as error:
-        raise UploadRejected(f"no byte for {stall_s:g} s") from error
-    except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
-        raise UploadRejected("the connection broke") from error
+    def check_length(self) -> None:
+        """Before anything is stored."""
+        expected = self.progress.total_bytes + CHECKSUM_BYTES
+        if self.request.content_length != expected:
+            raise UploadRejected(f"declares {self.request.content_length} bytes, not {expected}")
+
+    async def receive(self, view: memoryview) -> None:
+        """Fill `view` with the vector. Raises UploadRejected unless that and nothing else came."""
+        tail = await self._copy(view)
+        if not self.checksum.matches(tail):
+            raise UploadRejected("the checksum does not match the vector")
+
+    async def _copy(self, view: memoryview) -> bytes:
+        """Returns what follows the vector."""
+        progress, tail = self.progress, b""
+        progress.done_bytes = 0
+        while piece := await self._next_piece():
+            vector_part = memoryview(piece)[: len(view) - progress.done_bytes]
+            self.checksum.update(vector_part)
+            view[progress.done_bytes : progress.done_bytes + len(vector_part)] = vector_part
+            progress.done_bytes += len(vector_part)
+            tail += piece[len(vector_part) :]
+            if len(tail) > CHECKSUM_BYTES:  # possible where the body was compressed
+                raise UploadRejected("holds more bytes than it declares")
+        if progress.done_bytes < len(view):
+            raise UploadRejected(f"ended after {progress.done_bytes} of {len(view)} bytes")
+        return tail
+
+    async def _next_piece(self) -> bytes:
+        try:
+            async with asyncio.timeout(self.stall_s):
+                return await self.request.content.readany()
+        except TimeoutError as error:
+            raise UploadRejected(f"no byte for {self.stall_s:g} s") from error
+        except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
+            raise UploadRejected("the connection broke") from error

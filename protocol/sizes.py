@@ -19,5 +19,5 @@ SEALED_PLAINTEXT_BYTES = 4 + 4 + 2 * SHARE_BYTES + 2 + NOTE_BYTES
 SEALED_BYTES = SEALED_PLAINTEXT_BYTES + 16
 """With the AEAD's tag."""
 
-DIGEST_BYTES = 32
-"""SHA-256 at the end of an upload."""
+CHECKSUM_BYTES = 16
+"""At the end of an upload."""

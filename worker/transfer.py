@@ -1,19 +1,21 @@
 """Bulk transfers: the model down, the masked vector up, both streamed.
 
-An upload is the vector's words and then their SHA-256 digest, so that a half-arrived or altered
-one is known as such before it touches a sum.
+An upload is the vector's words and then their checksum, so that a half-arrived or altered one is
+known as such before it touches a sum.
 """
 
-import hashlib
 from collections.abc import AsyncIterator, Iterable
 
 import aiohttp
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.sizes import DIGEST_BYTES
+from protocol.checksum import UploadChecksum
+from protocol.sizes import CHECKSUM_BYTES
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 2**19
+READ_BYTES = 2**18
+"""What asyncio reads at a time: with a smaller buffer aiohttp would stop and go at each."""
 
 
 class TransferFailed(Exception):
@@ -26,6 +28,7 @@ class Transfers:
     def __init__(self, session: aiohttp.ClientSession, url: str, credential: str) -> None:
         self._session = session
         self._url = url
+        self._credential = credential
         self._headers = {"Authorization": f"Bearer {credential}"}
 
     async def download_model(self, round_: int, length: int) -> NDArray[np.float32]:
@@ -35,7 +38,9 @@ class Transfers:
         view = memoryview(vector.data).cast("B")
         filled = 0
         try:
-            async with self._session.get(url, headers=self._headers) as response:
+            async with self._session.get(
+                url, headers=self._headers, read_bufsize=READ_BYTES
+            ) as response:
                 await _accepted(response)
                 if response.content_length != len(view):
                     raise TransferFailed(f"model: {response.content_length} bytes, not {len(view)}")
@@ -57,23 +62,25 @@ class Transfers:
         url = f"{self._url}/v1/vector/{round_}/{attempt}"
         headers = {
             **self._headers,
-            "Content-Length": str(total_bytes + DIGEST_BYTES),
+            "Content-Length": str(total_bytes + CHECKSUM_BYTES),
             "Content-Type": "application/octet-stream",
         }
         try:
-            body = _with_digest(pieces)
+            checksum = UploadChecksum(self._credential, (round_, attempt))
+            body = _with_checksum(pieces, checksum)
             async with self._session.put(url, data=body, headers=headers) as response:
                 await _accepted(response)
         except (aiohttp.ClientError, OSError) as error:
             raise TransferFailed(f"upload broke off: {type(error).__name__}") from error
 
 
-async def _with_digest(pieces: Iterable[memoryview]) -> AsyncIterator[bytes | memoryview]:
-    digest = hashlib.sha256()
+async def _with_checksum(
+    pieces: Iterable[memoryview], checksum: UploadChecksum
+) -> AsyncIterator[bytes | memoryview]:
     for piece in pieces:
-        digest.update(piece)
+        checksum.update(piece)
         yield piece
-    yield digest.digest()
+    yield checksum.digest()
 
 
 async def _accepted(response: aiohttp.ClientResponse) -> None:

@@ -2,7 +2,6 @@
 a stage where it plays beside real workers whose sum is known to the bit."""
 
 import asyncio
-import hashlib
 import io
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -20,6 +19,7 @@ from coordinator.engine import Coordinator
 from coordinator.errors import RunFailed
 from protocol import codec
 from protocol import messages as m
+from protocol.checksum import UploadChecksum
 from protocol.identity import Identity
 from protocol.secagg.client import ClientMachine
 from protocol.secagg.packing import pack
@@ -138,7 +138,7 @@ class RawClient:
         await self.send(self.machine.unmask(await self.receive(m.Survivors)))
 
     def body(self, study: Study) -> bytes:
-        """A right upload: the double's update, masked, with its digest."""
+        """A right upload: the double's update, masked, with its checksum."""
         client, size = self.welcome.client, study.task.structure.size
         words = np.zeros(study.words, study.fixed_point.word)
         weight = study.task.examples(client)
@@ -149,7 +149,9 @@ class RawClient:
         study.fixed_point.encode_integers(np.append(counts, share), words[size:])
         self.machine.mask(words, 0)
         packed = bytes(pack(words, study.settings.ring_bits))
-        return packed + hashlib.sha256(packed).digest()
+        checksum = UploadChecksum(self.welcome.credential, (self.round, 1))
+        checksum.update(packed)
+        return packed + checksum.digest()
 
     async def put(
         self,

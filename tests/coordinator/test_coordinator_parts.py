@@ -1,8 +1,10 @@
 """The coordinator's small parts on their own: gathering, registry, clock mapping, spooling."""
 
 import asyncio
-import hashlib
+import tempfile
 import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 
 import aiohttp
 import msgpack
@@ -11,11 +13,13 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coordinator.app import written_out
 from coordinator.gathering import Gathering
 from coordinator.intake import TelemetryIntake
 from coordinator.registry import FleetFull, Registry
 from coordinator.status import Transfer
-from coordinator.uploads import UploadRejected, spool
+from coordinator.uploads import SpoolRoom, Upload, UploadRejected
+from protocol.checksum import UploadChecksum
 from protocol.messages import RoundEnd
 from protocol.telemetry import Event, ListRecorder, Span
 from tests.coordinator.rawclient import until
@@ -226,11 +230,13 @@ async def spooled(size: int, body: bytes, encoding: str | None = None) -> tuple[
     ended: list[tuple[str, int]] = []
 
     async def handler(request: web.Request) -> web.Response:
-        progress = Transfer(9, 9)
+        progress = Transfer(9, size)
         try:
-            with await spool(request, size, LIMIT_S, progress) as file:
-                file.seek(0)
-                ended.append((file.read().hex(), progress.done_bytes))
+            upload = Upload(request, UploadChecksum("1.secret", (1, 1)), progress, LIMIT_S)
+            upload.check_length()
+            with SpoolRoom(size, memory_bytes=0).place() as view:
+                await upload.receive(view)
+                ended.append((view.hex(), progress.done_bytes))
         except UploadRejected as rejection:
             ended.append((str(rejection), progress.done_bytes))
         return web.Response()
@@ -251,21 +257,97 @@ async def spooled(size: int, body: bytes, encoding: str | None = None) -> tuple[
 VECTOR = bytes(range(200)) * 50
 
 
+def checked(vector: bytes) -> bytes:
+    checksum = UploadChecksum("1.secret", (1, 1))
+    checksum.update(vector)
+    return vector + checksum.digest()
+
+
 async def test_a_vector_is_spooled_to_the_byte() -> None:
-    digest = hashlib.sha256(VECTOR).digest()
-    assert await spooled(len(VECTOR), VECTOR + digest) == (VECTOR.hex(), len(VECTOR))
+    assert await spooled(len(VECTOR), checked(VECTOR)) == (VECTOR.hex(), len(VECTOR))
 
 
 @pytest.mark.parametrize("size", [0, 9_999, 10_001, 2**40])
 async def test_another_length_is_rejected_before_anything_is_read(size: int) -> None:
-    body = VECTOR + hashlib.sha256(VECTOR).digest()
+    body = checked(VECTOR)
     reason, done = await spooled(size, body)
-    assert reason == f"declares {len(body)} bytes, not {size + 32}"
+    assert reason == f"declares {len(body)} bytes, not {size + 16}"
     assert done == 9  # nothing has begun
 
 
 async def test_a_body_that_swells_is_rejected() -> None:
     body = zlib.compress(bytes(5_000_000))
-    reason, done = await spooled(len(body) - 32, body, "deflate")
+    reason, done = await spooled(len(body) - 16, body, "deflate")
     assert reason == "holds more bytes than it declares"
     assert done <= len(body)
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 25, 1000])
+def test_vectors_under_way_share_no_room(memory_bytes: int) -> None:
+    room = SpoolRoom(10, memory_bytes)
+    with ExitStack() as stack:
+        views = [stack.enter_context(room.place()) for _ in range(5)]
+        for number, view in enumerate(views):
+            view[:] = bytes([number]) * 10
+        assert [bytes(view) for view in views] == [bytes([n]) * 10 for n in range(5)]
+
+
+def test_room_in_memory_is_bounded_and_used_again() -> None:
+    room = SpoolRoom(10, 25)
+    with room.place() as first, room.place() as second, room.place() as third:
+        buffers = {id(first.obj), id(second.obj)}
+        assert not isinstance(third.obj, bytearray)
+    for _ in range(3):
+        with room.place() as again, room.place() as beside, room.place() as beyond:
+            assert {id(again.obj), id(beside.obj)} == buffers
+            assert not isinstance(beyond.obj, bytearray)
+
+
+def test_where_nothing_can_be_stored_an_upload_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        pytest.raises(UploadRejected, match=r"^cannot be stored here: "),
+        SpoolRoom(2**62, 0).place(),
+    ):
+        raise AssertionError
+    monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
+    with pytest.raises(UploadRejected, match=r"^cannot be stored here: "), SpoolRoom(10, 0).place():
+        raise AssertionError
+
+
+# --- downloads
+
+
+class Draining(asyncio.WriteTransport):
+    """A transport whose buffer holds, each time it is asked, the next of some sizes."""
+
+    def __init__(self, unsent: Iterable[int]) -> None:
+        super().__init__()
+        self._unsent = iter(unsent)
+
+    def get_write_buffer_size(self) -> int:
+        return next(self._unsent)
+
+
+async def test_a_piece_that_moves_however_slowly_is_waited_for() -> None:
+    written = asyncio.Event()
+
+    def unsent() -> Iterator[int]:
+        yield from range(1000, 990, -1)
+        written.set()
+        yield 990
+
+    await written_out(written.wait(), Draining(unsent()), 0.001)
+    assert written.is_set()
+
+
+async def test_a_piece_that_does_not_move_is_given_up() -> None:
+    with pytest.raises(TimeoutError):
+        await written_out(asyncio.Event().wait(), Draining([1000, 999, 999]), 0.001)
+
+
+async def test_a_connection_that_breaks_under_a_piece() -> None:
+    async def broken() -> None:
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await written_out(broken(), None, LIMIT_S)

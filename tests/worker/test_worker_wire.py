@@ -2,7 +2,6 @@
 control channel. Faults end in exceptions of their own, never in half a model."""
 
 import asyncio
-import hashlib
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from aiohttp import web
 
 from protocol import codec
 from protocol import messages as m
+from protocol.checksum import UploadChecksum
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
 from protocol.telemetry import Event, Span
@@ -125,7 +125,7 @@ async def refuse(request: web.Request) -> web.Response:
     raise web.HTTPConflict(text="that round is not being played")
 
 
-async def test_an_upload_is_its_words_and_their_digest() -> None:
+async def test_an_upload_is_its_words_and_their_checksum() -> None:
     heard: list[tuple[str, int | None, bytes]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -136,7 +136,9 @@ async def test_an_upload_is_its_words_and_their_digest() -> None:
     pieces = (memoryview(body)[i : i + 1000] for i in range(0, len(body), 1000))
     async with answering(handler) as (session, url):
         await Transfers(session, url, "1.secret").upload(2, 5, pieces, len(body))
-    whole = body + hashlib.sha256(body).digest()
+    checksum = UploadChecksum("1.secret", (2, 5))
+    checksum.update(body)
+    whole = body + checksum.digest()
     assert heard == [("/v1/vector/2/5", len(whole), whole)]
 
 
