@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from netem.capacity import Capacity, Constant
 from netem.impairment import Variation
 
 SEGMENT_BYTES = 1448
@@ -48,15 +49,29 @@ class LinkParameters:
 
     `quantum_s` is the link time one flow gets at a turn (and at least one frame): the grain of
     delivery. 5 ms keep 20 busy links at about 4000 releases a second. With a `variation`,
-    `delay_s` is the mean around which the delay goes.
+    `delay_s` is the mean around which the delay goes; with a `varying` rate `bytes_per_s` is the
+    mean of that (`following` sees to it).
     """
 
     bytes_per_s: float
     delay_s: float
     quantum_s: float = 0.005
     variation: Variation | None = None
+    varying: Capacity | None = None
+
+    @classmethod
+    def following(
+        cls, capacity: Capacity, delay_s: float, variation: Variation | None = None
+    ) -> "LinkParameters":
+        return cls(capacity.bytes_per_s, delay_s, variation=variation, varying=capacity)
+
+    @property
+    def capacity(self) -> Capacity:
+        return self.varying or Constant(self.bytes_per_s)
 
     def __post_init__(self) -> None:
+        if self.varying is not None and self.varying.bytes_per_s != self.bytes_per_s:
+            raise LinkError("bytes_per_s of a varying link must be its mean")
         if not (math.isfinite(self.bytes_per_s) and self.bytes_per_s > 0):
             raise LinkError(f"bytes_per_s must be positive and finite, not {self.bytes_per_s}")
         if not (math.isfinite(self.delay_s) and self.delay_s >= 0):
@@ -73,11 +88,13 @@ class LinkParameters:
         """
         if not (math.isfinite(time_scale) and time_scale > 0):
             raise LinkError(f"time_scale must be positive and finite, not {time_scale}")
+        capacity = self.capacity.scaled(time_scale)
         return replace(
             self,
-            bytes_per_s=self.bytes_per_s / time_scale,
+            bytes_per_s=capacity.bytes_per_s,
             delay_s=self.delay_s * time_scale,
             variation=self.variation and self.variation.scaled(time_scale),
+            varying=self.varying and capacity,
         )
 
 
@@ -134,6 +151,7 @@ class Link(Generic[L]):
         variation = parameters.variation
         self._course = None if variation is None else variation.course()
         self._last_due_s = -math.inf
+        self._wire = parameters.capacity.wire()
         self._quantum_bytes = max(float(FRAME_BYTES), parameters.bytes_per_s * parameters.quantum_s)
         self._turns: deque[Flow[L]] = deque()
         self._deficit_bytes: dict[Flow[L], float] = {}
@@ -177,7 +195,7 @@ class Link(Generic[L]):
         else:
             flow = next(f for f in self._turns if f.next_eligible(start_s) <= start_s)
             self._turns.remove(flow)
-        allowance_bytes = self._deficit_bytes.pop(flow) + self._quantum_bytes
+        allowance_bytes = self._deficit_bytes.pop(flow) + self._quantum(start_s)
         load = flow.take(allowance_bytes, start_s)
         if flow.next_eligible(start_s) < math.inf:
             unused_bytes = allowance_bytes - load.wire_bytes
@@ -185,13 +203,22 @@ class Link(Generic[L]):
             self._deficit_bytes[flow] = unused_bytes if unused_bytes < FRAME_BYTES else 0.0
             self._turns.append(flow)
         continues = start_s == self._free_s
-        self._free_s = sent_s = start_s + load.wire_bytes / self.parameters.bytes_per_s
+        self._free_s = sent_s = self._wire.send(load.wire_bytes, start_s)
         return Transit(load, start_s, sent_s, self._due(sent_s), continues)
+
+    def _quantum(self, start_s: float) -> float:
+        """What a flow gets at its turn: where the rate varies, by what it is then, so that a turn
+        is over in its time."""
+        varying = self.parameters.varying
+        if varying is None:
+            return self._quantum_bytes
+        bytes_ = varying.carried_bytes(start_s, start_s + self.parameters.quantum_s)
+        return max(float(FRAME_BYTES), bytes_)
 
     def _due(self, sent_s: float) -> float:
         """When what was sent then arrives: after its delay, and not before what went before."""
         due_s = sent_s + self.parameters.delay_s
-        if self._course is not None:
+        if self._course is not None and due_s < math.inf:
             due_s += self._course.extra_s(sent_s - self._begin_s)
             self._last_due_s = due_s = max(due_s, self._last_due_s)
         return due_s
