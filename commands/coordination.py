@@ -20,6 +20,7 @@ from coordinator.summation import SumRule
 from coordinator.uploads import READ_BYTES
 from protocol.sizes import SESSION_BYTES
 from protocol.telemetry import Recorder, Tracer
+from strategies.draw import drawn
 from worker.machine import Executor
 
 TOKEN_BYTES = 16
@@ -49,7 +50,7 @@ def build_coordinator(
         model=FederatedModel(
             task.settings, study.layout, study.fixed_point, study.divisor, executor
         ),
-        strategy=study.strategy.server(study.strategy_settings),
+        strategy=drawn(study.strategy.server(study.strategy_settings), study.draw),
         rule=SumRule(
             study.settings.aggregation,
             session,

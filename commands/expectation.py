@@ -4,8 +4,10 @@ The same arithmetic that the emulation charges, without running anything: transf
 rate plus its delay, training and cryptography by their work.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -20,6 +22,9 @@ from protocol.secagg.packing import packed_size
 from protocol.sizes import CHECKSUM_BYTES
 from protocol.stragglers import Verdict, find_stragglers
 from protocol.work import Tally, total
+
+LISTED = 60
+"""Clients; of a larger fleet quantiles are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,16 @@ class Expected:
     def total_s(self) -> float:
         return self.control_s + self.network_s + self.fit_s + self.crypto_s
 
+    def columns(self) -> tuple[float, ...]:
+        """As the table shows them."""
+        parts = self.control_s, self.download_s, self.fit_s, self.crypto_s, self.upload_s
+        return *parts, self.total_s
 
-def expect(study: Study, member: Member) -> Expected:
-    """What the profile says that `member` takes for a round without pruning."""
+
+def expect(study: Study, member: Member, common: tuple[TrainingJob, Tally]) -> Expected:
+    """What the profile says that `member` takes for a round without pruning; `common`: anybody's
+    training, and everybody's cryptography."""
+    job, crypto = common
     network, pace = member.network, Pace(member.device.seconds_per_operation)
     down = wire_bytes(4 * study.task.structure.size) / network.down_bytes_per_s
     body = packed_size(study.words, study.settings.ring_bits) + CHECKSUM_BYTES
@@ -50,8 +62,8 @@ def expect(study: Study, member: Member) -> Expected:
     return Expected(
         control_s=_control_trips(study) * network.rtt_s,
         download_s=down + network.rtt_s,
-        fit_s=pace.seconds(work(_full_job(study, member.index))),
-        crypto_s=pace.seconds(_crypto(study)),
+        fit_s=pace.seconds(work(replace(job, client=member.index))),
+        crypto_s=pace.seconds(crypto),
         upload_s=up + network.rtt_s,
     )
 
@@ -63,23 +75,15 @@ def expected_stragglers(study: Study, expected: dict[int, Expected]) -> Verdict:
 
 
 def print_expectation(study: Study) -> None:
-    expected = {member.index: expect(study, member) for member in study.fleet.members}
+    common = _full_job(study, 0), _crypto(study)
+    expected = {member.index: expect(study, member, common) for member in study.fleet.members}
     verdict = expected_stragglers(study, expected)
-    title = f"{study.fleet.name}, task {study.task.name}: seconds expected of an unpruned round"
-    table = Table(title=title, box=None, padding=(0, 1, 0, 0), title_justify="left")
-    for column in ("#", "device", "network"):
-        table.add_column(column, no_wrap=True)
-    for column in ("keys", "down", "fit", "masks", "up", "total"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for member in study.fleet.members:
-        each = expected[member.index]
-        times = (each.control_s, each.download_s, each.fit_s, each.crypto_s, each.upload_s)
-        cells = (f"{seconds:.2f}" for seconds in (*times, each.total_s))
-        slow = "straggler" if member.index in verdict.stragglers else ""
-        table.add_row(str(member.index), member.device.name, member.network.name, *cells, slow)
+    many = len(expected) > LISTED
     console = Console()
-    console.print(table)
+    console.print(_quantiles(study, expected) if many else _members(study, expected, verdict))
+    if not study.draw.everybody or many:
+        counted = f"{len(verdict.stragglers)} stragglers among {study.clients} clients"
+        console.print(f"{counted}; about {study.planned} of them take part in a round")
     slowest_s = max(each.total_s for each in expected.values())
     rounds = study.settings.rounds
     console.print(
@@ -87,6 +91,35 @@ def print_expectation(study: Study) -> None:
         f" unpruned; the slowest of the others needs {verdict.target_s:.1f} s"
     )
     console.print(f"\n{data_card(study.task)}", highlight=False)
+
+
+def _members(study: Study, expected: Mapping[int, Expected], verdict: Verdict) -> Table:
+    table = _table(study, ("#", "device", "network"))
+    table.add_column("", no_wrap=True)
+    for member in study.fleet.members:
+        slow = "straggler" if member.index in verdict.stragglers else ""
+        names = str(member.index), member.device.name, member.network.name
+        table.add_row(*names, *(f"{s:.2f}" for s in expected[member.index].columns()), slow)
+    return table
+
+
+def _quantiles(study: Study, expected: Mapping[int, Expected]) -> Table:
+    """Of a fleet too large to list: each column on its own."""
+    table = _table(study, ("of the clients",))
+    columns = np.array([each.columns() for each in expected.values()])
+    for said, share in (("fastest", 0), ("median", 50), ("95 %", 95), ("slowest", 100)):
+        table.add_row(said, *(f"{s:.2f}" for s in np.percentile(columns, share, axis=0)))
+    return table
+
+
+def _table(study: Study, names: Sequence[str]) -> Table:
+    title = f"{study.fleet.name}, task {study.task.name}: seconds expected of an unpruned round"
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0), title_justify="left")
+    for column in names:
+        table.add_column(column, no_wrap=True)
+    for column in ("keys", "down", "fit", "masks", "up", "total"):
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
 
 
 def _control_trips(study: Study) -> int:
@@ -116,9 +149,10 @@ def _crypto(study: Study) -> Tally:
     """Keys, shares, quantisation and masks of one client with everybody there."""
     if study.settings.aggregation == "plain":
         return cost.quantise(study.words)
-    threshold, neighbours = study.degree(study.clients)
-    peers = neighbours or study.clients - 1
-    holders = peers if neighbours else study.clients
+    parties = study.planned
+    threshold, neighbours = study.degree(parties)
+    peers = neighbours or parties - 1
+    holders = peers if neighbours else parties
     signed = study.settings.adversary == "active"
     vector_bytes = study.words * study.fixed_point.word.itemsize
     return total(
@@ -128,5 +162,5 @@ def _crypto(study: Study) -> Tally:
         cost.receive_delivery(peers),
         cost.quantise(study.words),
         cost.masks(peers + 1, vector_bytes),
-        cost.signatures(made=2, checked=2 * study.clients) if signed else {},
+        cost.signatures(made=2, checked=2 * parties) if signed else {},
     )

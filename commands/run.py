@@ -1,6 +1,7 @@
 """The main job: play a fleet on this host, print the table, say where the report is."""
 
 import argparse
+import sys
 
 from commands.errors import BadInput
 from commands.options import add_run_options, settings_of
@@ -20,6 +21,8 @@ def run(arguments: argparse.Namespace) -> None:
     from commands.study import prepare
 
     study = prepare(settings)
+    for remark in study.remarks():
+        print(remark, file=sys.stderr)
     if arguments.dry_run and arguments.json:
         raise BadInput("--json: goes with a run: a dry run has no summary")
     if arguments.dry_run:

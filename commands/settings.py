@@ -25,6 +25,10 @@ class RunSettings:
     strategy: str = "clip-network"
     rounds: int = 6
     seed: int = 0
+    sample: float | None = None
+    """Fraction of the clients that is drawn for each round."""
+    clients_per_round: int | None = None
+    """The same as a number; set one of the two, or neither: everybody takes part."""
     clock: str = "wall"
     net: str = "stream"
     time_scale: float = 1.0
@@ -88,6 +92,7 @@ _NOT_BUILT = {
 }
 _AT_LEAST: dict[str, float] = {
     "rounds": 1,
+    "clients_per_round": 1,
     "processes": 1,
     "training_processes": 1,
     "threshold": 1,

@@ -6,7 +6,7 @@ import platform
 import subprocess
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 
 from commands.errors import BadInput
@@ -22,9 +22,11 @@ from protocol.errors import LocalError
 from protocol.secagg.chosen_degree import Foes, check_chosen_degree, choose_chosen_degree
 from protocol.secagg.regular_graph import check_degree, choose_degree
 from protocol.secagg.ring import FixedPoint
+from protocol.secagg.sample import most_corrupt
 from protocol.secagg.threshold import check_threshold, default_threshold
 from protocol.settings import ClientSettings
 from strategies import UnknownStrategy, lookup
+from strategies.draw import Draw
 from strategies.interface import Strategy
 from strategies.settings import SettingsError, StrategySettings
 
@@ -51,6 +53,32 @@ class Study:
         return len(self.fleet.members)
 
     @property
+    def draw(self) -> Draw:
+        """Who takes part in a round, before the strategy's say."""
+        settings, population = self.settings, self.fleet.population
+        available = population.availability if population is not None else None
+        number = settings.clients_per_round
+        if settings.sample is not None:
+            number = max(1, round(settings.sample * self.clients))
+        return Draw(settings.seed, number, available.value if available is not None else 1.0)
+
+    @property
+    def planned(self) -> int:
+        """How many clients are expected in a round."""
+        there = floor(self.draw.availability * self.clients + 1e-9)
+        return there if self.draw.clients is None else min(there, self.draw.clients)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What whoever starts the run should know before relying on it; one line each."""
+        when_drawn = self.strategy.when_drawn
+        if self.draw.everybody or not when_drawn:
+            return ()
+        return (
+            f"{self.planned} of {self.clients} clients a round: {self.settings.strategy}: "
+            f"{when_drawn}",
+        )
+
+    @property
     def words(self) -> int:
         """Length of a client's masked vector: update, counts, share of clipped coordinates."""
         return self.task.structure.size + self.layout.length + 1
@@ -69,7 +97,7 @@ class Study:
             if self.active:
                 check_threshold(parties, threshold, self.corrupt, True, settings.crowd)
             else:
-                check_threshold(parties, threshold, min(self.corrupt, parties))
+                check_threshold(parties, threshold, self._corrupt_among(parties))
             return threshold, 0
         if (settings.neighbours is None) != (settings.threshold is None):
             raise LocalError("secagg+: neighbours and threshold: set both, or neither")
@@ -82,17 +110,36 @@ class Study:
         if neighbours is None or threshold is None:
             if self.active:
                 return choose_chosen_degree(parties, foes, settings.lost)
-            return choose_degree(parties, settings.corrupt, settings.lost)
+            return self._among_drawn(parties)
         if self.active:
             check_chosen_degree(parties, neighbours, threshold, foes, settings.lost)
         else:
-            check_degree(parties, neighbours, threshold, settings.corrupt, settings.lost)
+            among = parties if self.draw.everybody else self.clients
+            check_degree(among, neighbours, threshold, settings.corrupt, settings.lost)
+        return neighbours, threshold
+
+    def _among_drawn(self, parties: int) -> tuple[int, int]:
+        """Of clients drawn at random, those a client neighbours are a random draw from the fleet:
+        the bounds over the whole fleet hold for them, and those over the drawn ones need not."""
+        settings = self.settings
+        among = parties if self.draw.everybody else self.clients
+        neighbours, threshold = choose_degree(among, settings.corrupt, settings.lost)
+        if neighbours >= parties:
+            raise LocalError(
+                f"secagg+ needs {neighbours} neighbours in a fleet of {among}, more than the"
+                f" {parties - 1} others of a round: use the complete graph, secagg"
+            )
         return neighbours, threshold
 
     @property
     def active(self) -> bool:
         """Whether the coordinator is not to be believed."""
         return self.settings.adversary == "active"
+
+    def _corrupt_among(self, parties: int) -> int:
+        if self.draw.everybody or parties > self.clients:
+            return min(self.corrupt, parties)
+        return most_corrupt(self.clients, self.corrupt, parties)
 
     @property
     def corrupt(self) -> int:
@@ -144,8 +191,9 @@ def _prepare(settings: RunSettings) -> Study:
         FixedPoint(settings.clip, settings.ring_bits, weight, clients),
         _client_settings(settings, strategy_settings, clients, weight),
     )
+    _check_draw(study)
     if settings.aggregation != "plain":
-        study.degree(clients)
+        study.degree(study.planned)
     return study
 
 
@@ -156,6 +204,21 @@ def _check_room_for_cuts(settings: RunSettings) -> None:
             f"{settings.straggler_share:g} of the clients, and neighbours are chosen for what may "
             "be lost: set it to at least that"
         )
+
+
+def _check_draw(study: Study) -> None:
+    settings, clients = study.settings, study.clients
+    if settings.sample is not None and settings.clients_per_round is not None:
+        raise BadInput("sample, clients_per_round: set one of them, or neither")
+    if settings.sample is not None and settings.sample > 1:
+        raise BadInput(f"sample: must be at most 1, got {settings.sample:g}")
+    if settings.clients_per_round is not None and settings.clients_per_round > clients:
+        raise BadInput(
+            f"clients_per_round: must be at most the fleet's {clients} clients,"
+            f" got {settings.clients_per_round}"
+        )
+    if study.planned < 1:
+        raise BadInput(f"profile: {study.fleet.name}: of so few clients nobody may be there")
 
 
 def _strategy_settings(settings: RunSettings) -> StrategySettings:
@@ -206,12 +269,12 @@ def config(study: Study) -> dict[str, object]:
     }
     threshold, neighbours = (0, 0)
     if settings.aggregation != "plain":
-        threshold, neighbours = study.degree(study.clients)
+        threshold, neighbours = study.degree(study.planned)
     secure = {
         "protocol": settings.aggregation,
         "adversary": settings.adversary,
         "threshold": threshold,
-        "neighbours": neighbours or study.clients - 1,
+        "neighbours": neighbours or study.planned - 1,
         **({"crowd": settings.crowd} if study.active else {}),
         "ring_bits": settings.ring_bits,
         "clip": settings.clip,

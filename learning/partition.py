@@ -1,11 +1,12 @@
 """Who holds which training examples: seeded splits of a data set over clients.
 
 Every example goes to exactly one client, and every client gets at least `least` of them (one
-batch). Must not know models or where the data came from.
+batch); only in the split `shared` do clients hold the same ones. Must not know models or where the
+data came from.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ Indices = NDArray[np.intp]
 SHARDS_PER_CLIENT = 2
 """McMahan et al. 2017 (arXiv 1602.05629): each client gets two shards of label-sorted data."""
 
+SHARED_PARTS = 20
+"""Of the split `shared`: as many as the default fleet has clients, so that a client of a fleet too
+large for its data trains as much as one of that (our choice)."""
+
 
 class PartitionError(ValueError):
     """A split that the data cannot give."""
@@ -23,7 +28,7 @@ class PartitionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """How to split: `iid`, `dirichlet` (`alpha`: smaller is more uneven) or `shards`."""
+    """How to split: `iid`, `dirichlet` (`alpha`: smaller is more uneven), `shards` or `shared`."""
 
     name: str
     clients: int
@@ -33,10 +38,15 @@ class Partition:
 
 def split(labels: Labels, partition: Partition, seed: int) -> tuple[Indices, ...]:
     """Each client's examples, ascending."""
-    if partition.name not in PARTITIONS:
-        raise PartitionError(f"partition must be one of {sorted(PARTITIONS)}: {partition.name!r}")
+    if partition.name not in (*PARTITIONS, "shared"):
+        known = sorted((*PARTITIONS, "shared"))
+        raise PartitionError(f"partition must be one of {known}: {partition.name!r}")
     if partition.clients < 1:
         raise PartitionError(f"clients must be at least 1: {partition.clients}")
+    if partition.name == "shared":
+        few = replace(partition, name="iid", clients=min(partition.clients, SHARED_PARTS))
+        parts = split(labels, few, seed)
+        return tuple(parts[client % len(parts)] for client in range(partition.clients))
     needed = partition.clients * partition.least
     if needed > len(labels):
         raise PartitionError(

@@ -11,7 +11,7 @@ from strategies.interface import Strategy
 from strategies.neurons import GlobalEvidenceChoice, NeuronChoice
 from strategies.none import everybody
 from strategies.rates import FitCurve, compute_aware
-from strategies.self_pruning import Parts, SelfPruning
+from strategies.self_pruning import WHEN_DRAWN, Parts, SelfPruning
 from strategies.settings import StrategySettings
 
 
@@ -39,4 +39,5 @@ CLIP = Strategy(
     server=everybody,
     client=client,
     counts=counts,
+    when_drawn=WHEN_DRAWN,
 )

@@ -9,7 +9,7 @@ from strategies.clip import counts, invariant_neurons
 from strategies.interface import Strategy
 from strategies.none import everybody
 from strategies.rates import FitCurve, network_aware
-from strategies.self_pruning import Parts, SelfPruning
+from strategies.self_pruning import WHEN_DRAWN, Parts, SelfPruning
 from strategies.settings import StrategySettings
 
 
@@ -26,4 +26,5 @@ CLIP_NETWORK = Strategy(
     server=everybody,
     client=client,
     counts=counts,
+    when_drawn=WHEN_DRAWN,
 )

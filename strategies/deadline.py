@@ -53,4 +53,5 @@ DEADLINE = Strategy(
     client=full_model,
     counts=lambda settings: "total",
     cuts=True,
+    when_drawn="the deadline is derived from the last arrivals known, however long ago",
 )

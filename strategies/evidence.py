@@ -50,7 +50,8 @@ def drop_order(
 
 class LocalEvidenceChoice:
     """A neuron's score is that of the client's own last update where it was trained, else that of
-    the last change of the global model, which costs nothing and lets dropped neurons return."""
+    the last change of the global model, which costs nothing and lets dropped neurons return. A
+    client that missed that change goes by its own last score of the neuron, however old."""
 
     def __init__(self, structure: Structure, settings: StrategySettings) -> None:
         self._structure = structure
@@ -59,6 +60,8 @@ class LocalEvidenceChoice:
         self._round: RoundView | None = None
         self._observed = 0
         self._own: dict[str, Scores] = {}
+        self._remembered: dict[str, Scores] = {}
+        """Own scores, each from the last round in which its neuron was trained."""
         self._streaks: dict[str, Streaks] = {
             group: np.zeros(size, dtype=np.intp) for group, size in structure.sizes.items()
         }
@@ -84,6 +87,10 @@ class LocalEvidenceChoice:
         if outcome.update is None or view is None or outcome.round != view.round:
             return
         self._own = _scores(self._structure, (view.model, outcome.update), keep)
+        self._remembered = {
+            group: np.where(np.isnan(own), self._remembered.get(group, own), own)
+            for group, own in self._own.items()
+        }
         another = outcome.round != self._observed  # a round's second attempt is no second round
         self._observed = outcome.round
         for group, streak in self._streaks.items():
@@ -106,8 +113,9 @@ class LocalEvidenceChoice:
         weights are all zero has none even so, and counts as never invariant."""
         change = self._history.change()
         if change is None:
-            known = bool(self._own) and not any(np.isnan(own).any() for own in self._own.values())
-            return self._own if known else None
+            remembered = self._remembered
+            known = bool(remembered) and not any(np.isnan(s).any() for s in remembered.values())
+            return remembered if known else None
         found = _scores(self._structure, change)
         merged = {
             group: np.where(np.isnan(own), found[group], own) for group, own in self._own.items()

@@ -57,4 +57,5 @@ EXCLUDE = Strategy(
     server=Exclusion,
     client=full_model,
     counts=lambda settings: "total",
+    when_drawn="a client is judged by its last arrival, however long ago; one never drawn is not",
 )

@@ -121,3 +121,5 @@ class Strategy:
     """Whether it may lose up to `straggler_share` of the clients in a round on purpose."""
     needs_plain: bool = False
     """Whether it needs to see single updates, and so cannot run under secure aggregation."""
+    when_drawn: str = ""
+    """What is different for it where each round has other clients, in one line."""

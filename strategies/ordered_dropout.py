@@ -9,7 +9,7 @@ from strategies.interface import Strategy
 from strategies.neurons import OrderedChoice
 from strategies.none import everybody
 from strategies.rates import FitCurve, compute_aware
-from strategies.self_pruning import Parts, SelfPruning
+from strategies.self_pruning import WHEN_DRAWN, Parts, SelfPruning
 from strategies.settings import StrategySettings
 
 
@@ -26,4 +26,5 @@ ORDERED_DROPOUT = Strategy(
     server=everybody,
     client=client,
     counts=lambda settings: "neuron",
+    when_drawn=WHEN_DRAWN,
 )

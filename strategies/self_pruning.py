@@ -14,6 +14,11 @@ from strategies.rates import Choice, FitCurve, Rate, RateRule, grid
 from strategies.settings import StrategySettings
 from strategies.times import Times, encode_note, read_notes, standing
 
+WHEN_DRAWN = (
+    "a client judges itself by its own last round, however long ago, and by the notes of those"
+    " drawn with it; its first round is trained in full"
+)
+
 
 def rates_of(structure: Structure, curve: FitCurve, settings: StrategySettings) -> tuple[Rate, ...]:
     """The grid of keep ratios with the cost of the real sub-model at each."""

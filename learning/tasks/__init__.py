@@ -62,10 +62,17 @@ def data_card(task: Task) -> str:
         [
             *_origin(corpus),
             f"split: {how} over {settings.clients} clients, seed {settings.seed}",
-            f"examples per client: {' '.join(map(str, counts))}",
-            f"labels per client: {' '.join(map(str, held))}",
+            f"examples per client: {_listed(counts)}",
+            f"labels per client: {_listed(held)}",
         ]
     )
+
+
+def _listed(counts: list[int]) -> str:
+    """One by one as far as a line holds them, else their range."""
+    if len(counts) <= 40:
+        return " ".join(map(str, counts))
+    return f"{min(counts)} to {max(counts)}, on average {sum(counts) / len(counts):.1f}"
 
 
 def _origin(corpus: Corpus) -> list[str]:

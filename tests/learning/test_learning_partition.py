@@ -68,3 +68,15 @@ def test_a_small_alpha_is_more_uneven_than_a_large_one() -> None:
 def test_illegal_partitions(partition: Partition, rule: str) -> None:
     with pytest.raises(PartitionError, match=rule):
         split(LABELS, partition, 0)
+
+
+def test_a_fleet_larger_than_the_data_may_share_it() -> None:
+    shares = split(LABELS, Partition("shared", 1003, 10), 0)
+    assert len(shares) == 1003
+    assert np.array_equal(np.sort(np.concatenate(shares[:20])), np.arange(len(LABELS)))
+    assert all(shares[client] is shares[client % 20] for client in range(1003))
+
+
+def test_shared_among_few_is_iid() -> None:
+    shared, iid = (split(LABELS, Partition(name, 7, 10), 3) for name in ("shared", "iid"))
+    assert all(np.array_equal(a, b) for a, b in zip(shared, iid, strict=True))
