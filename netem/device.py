@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
+from netem.channel import Channel, Piece, Signal
 from netem.fidelity import FidelityMeter
 from netem.link import LinkParameters
-from netem.pipe import Channel, Piece, Pipe, Signal
+from netem.pipe import Pipe
 from netem.timer import Timer
 
 
@@ -33,8 +34,8 @@ class DeviceLinks:
 
     def __init__(self, pair: LinkPair, timer: Timer, meter: FidelityMeter | None = None) -> None:
         self.meter = meter or FidelityMeter()
-        self.up = Pipe(pair.up, timer, self.meter)
-        self.down = Pipe(pair.down, timer, self.meter)
+        self.up = Pipe(pair.up, timer, self.meter, pair.down)
+        self.down = Pipe(pair.down, timer, self.meter, pair.up)
         self.connections: set[Abortable] = set()
         self.closed = False
 
@@ -66,8 +67,8 @@ class _RoundTrip:
     def __init__(self, links: DeviceLinks) -> None:
         self._links = links
         self._back: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._up: Channel = links.up.channel(self)
-        self._down: Channel = links.down.channel(self)
+        self._up: Channel = links.up.channel(self, handshake=True)
+        self._down: Channel = links.down.channel(self, handshake=True)
 
     async def done(self) -> None:
         self._links.connections.add(self)

@@ -4,10 +4,10 @@ Pure: `now` is passed in, nothing here knows a clock, a socket or an event loop.
 scheduled by absolute virtual times, so that the schedule can be replayed late without loss: a
 late call of `advance` gives the same transits as one in time.
 
-A *flow* is one direction of one connection. Flows share the link by deficit round robin
-(Shreedhar & Varghese, 1996), one quantum committed at a time, so that a flow that comes later
-still gets its share. What a flow may send, and when, is its own business (`Flow`): a model of a
-TCP sender goes there, and the link stays as it is.
+A *flow* is one direction of one connection. Flows that pace themselves by nothing share the link
+by deficit round robin (Shreedhar & Varghese, 1996); TCP senders queue in front of it, first in,
+first out. One quantum is committed at a time, so that a flow that comes later still counts. What
+a flow may send, and when, is its own business (`Flow`; `netem.tcp` models TCP senders).
 """
 
 import math
@@ -17,6 +17,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from netem.capacity import Capacity, Constant
 from netem.impairment import Variation
+from netem.tcp.parameters import TcpParameters
 
 SEGMENT_BYTES = 1448
 """Payload of a full TCP segment: MTU 1500 less IPv4 (20) and TCP with timestamps (32)."""
@@ -26,7 +27,6 @@ the kernel's own shapers count)."""
 FRAME_BYTES = SEGMENT_BYTES + FRAMING_BYTES
 
 L = TypeVar("L", bound="Load")
-L_co = TypeVar("L_co", bound="Load", covariant=True)
 
 
 class LinkError(ValueError):
@@ -50,7 +50,7 @@ class LinkParameters:
     `quantum_s` is the link time one flow gets at a turn (and at least one frame): the grain of
     delivery. 5 ms keep 20 busy links at about 4000 releases a second. With a `variation`,
     `delay_s` is the mean around which the delay goes; with a `varying` rate `bytes_per_s` is the
-    mean of that (`following` sees to it).
+    mean of that (`following` sees to it). Without `tcp` senders are paced by the rate alone.
     """
 
     bytes_per_s: float
@@ -58,6 +58,7 @@ class LinkParameters:
     quantum_s: float = 0.005
     variation: Variation | None = None
     varying: Capacity | None = None
+    tcp: TcpParameters | None = None
 
     @classmethod
     def following(
@@ -95,6 +96,7 @@ class LinkParameters:
             delay_s=self.delay_s * time_scale,
             variation=self.variation and self.variation.scaled(time_scale),
             varying=self.varying and capacity,
+            tcp=self.tcp and self.tcp.scaled(time_scale),
         )
 
 
@@ -123,7 +125,7 @@ class Transit(NamedTuple, Generic[L]):
     continues: bool
 
 
-class Flow(Protocol[L_co]):
+class Flow(Protocol[L]):
     """One sender on a link."""
 
     def next_eligible(self, after_s: float) -> float:
@@ -131,9 +133,14 @@ class Flow(Protocol[L_co]):
         nothing that time alone will let it send. Asking changes nothing."""
         ...
 
-    def take(self, allowance_bytes: float, start_s: float) -> L_co:
+    def take(self, allowance_bytes: float, start_s: float) -> L | None:
         """Give up what goes on the wire at `start_s`: at most the allowance (wire bytes, never
-        less than a frame). Called only at an instant at which it is eligible."""
+        less than a frame). Called only at an instant at which it is eligible. None: what it waited
+        for does not let it send, and it waits for something later now."""
+        ...
+
+    def committed(self, transit: Transit[L]) -> None:
+        """What it gave up arrives then: a sender's acknowledgements follow from that."""
         ...
 
 
@@ -186,22 +193,36 @@ class Link(Generic[L]):
             return []
         committed = []
         while (start_s := self.next_start()) <= now_s:
-            committed.append(self._commit(start_s))
+            if (transit := self._commit(start_s)) is not None:
+                committed.append(transit)
         return committed
 
-    def _commit(self, start_s: float) -> Transit[L]:
-        if len(self._turns) == 1:
-            flow = self._turns.popleft()
-        else:
-            flow = next(f for f in self._turns if f.next_eligible(start_s) <= start_s)
-            self._turns.remove(flow)
+    def _commit(self, start_s: float) -> Transit[L] | None:
+        flow = self._next_flow(start_s)
         allowance_bytes = self._deficit_bytes.pop(flow) + self._quantum(start_s)
         load = flow.take(allowance_bytes, start_s)
+        transit = None if load is None else self._put_on_wire(load, start_s)
+        if transit is not None:
+            flow.committed(transit)
         if flow.next_eligible(start_s) < math.inf:
-            unused_bytes = allowance_bytes - load.wire_bytes
+            unused_bytes = allowance_bytes - (0 if load is None else load.wire_bytes)
             # Room for a whole frame was left: it had nothing to send then, and saves no credit.
             self._deficit_bytes[flow] = unused_bytes if unused_bytes < FRAME_BYTES else 0.0
             self._turns.append(flow)
+        return transit
+
+    def _next_flow(self, start_s: float) -> Flow[L]:
+        """Take out the flow whose turn it is: of TCP senders the one that has waited longest."""
+        if len(self._turns) == 1:
+            return self._turns.popleft()
+        if self.parameters.tcp is not None:
+            flow = min(self._turns, key=lambda f: f.next_eligible(-math.inf))
+        else:
+            flow = next(f for f in self._turns if f.next_eligible(start_s) <= start_s)
+        self._turns.remove(flow)
+        return flow
+
+    def _put_on_wire(self, load: L, start_s: float) -> Transit[L]:
         continues = start_s == self._free_s
         self._free_s = sent_s = self._wire.send(load.wire_bytes, start_s)
         return Transit(load, start_s, sent_s, self._due(sent_s), continues)

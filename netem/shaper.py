@@ -15,8 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from netem.channel import Piece, Signal
 from netem.device import DeviceLinks
-from netem.pipe import Piece, Signal
 
 P = TypeVar("P", bound=asyncio.Protocol)
 Buffer = bytes | bytearray | memoryview

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netem.channel import Piece, Signal
 from netem.fidelity import BusyPeriod, FidelityMeter
 from netem.histogram import LogHistogram
 from netem.link import LinkParameters, wire_bytes
-from netem.pipe import Piece, Pipe, Signal
+from netem.pipe import Pipe
 from netem.timer import ManualTimer
 
 

@@ -54,6 +54,9 @@ class Sender:
         self.waiting -= payload
         return Sent(self, payload, wire_bytes(payload))
 
+    def committed(self, transit: Transit[Sent]) -> None:
+        """A sender without acknowledgements."""
+
 
 rates = st.floats(1e4, 1e9)
 delays = st.sampled_from([0.0, 0.0025, 0.1])

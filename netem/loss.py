@@ -1,0 +1,15 @@
+"""Random loss: each segment is lost independently with one probability."""
+
+import random
+
+
+class RandomLoss:
+    """Draws from a stream of its own, so that a seed decides everything."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self._share = share
+        self._draw = random.Random(seed).random
+
+    def strikes(self) -> bool:
+        """Whether the next segment is lost."""
+        return self._share > 0 and self._draw() < self._share

@@ -1,0 +1,135 @@
+"""A channel whose bytes a modelled TCP sender puts on the link.
+
+The sender decides how much goes when; the contents wait here, and are handed on in order as soon
+as nothing before them is missing at the far end.
+"""
+
+import math
+
+from netem.channel import Carrier, Channel, Parcel, Piece, Receiver, Signal
+from netem.link import FRAMING_BYTES, Transit
+from netem.tcp.path import TcpPath
+from netem.tcp.scoreboard import Segment
+from netem.tcp.sender import TcpSender
+
+
+class TcpChannel(Channel):
+    """One direction of one connection, by TCP. What was sent no longer counts as queued: it is
+    the connection's, whether it waits at the bottleneck or is on its way."""
+
+    def __init__(
+        self, pipe: Carrier, receiver: Receiver, path: TcpPath, *, handshake: bool = False
+    ) -> None:
+        super().__init__(pipe, receiver)
+        self._path = path
+        rtt_s = None if handshake else path.rtt_s
+        self._sender = TcpSender(path.parameters, path.bottleneck, path.return_s, rtt_s)
+        self._on_wire: list[Segment] = []
+        path.bottleneck.join(self._sender)
+
+    @property
+    def sender(self) -> TcpSender:
+        return self._sender
+
+    def send(self, item: Piece | Signal) -> None:
+        if not self._open:
+            return
+        now_s = self._brought_up()
+        self._items.append(item)
+        self._sender.offer(0 if callable(item) else len(item), now_s)
+        self._changed()
+
+    def hold(self) -> None:
+        """Nothing new is sent; what is on its way arrives, as into a receive buffer."""
+        self._brought_up()
+        self._sender.hold()
+
+    def unhold(self) -> None:
+        """Without the delay of a window update: what held is a fraction of a receive buffer."""
+        if self._sender.held and self._open:
+            self._sender.unhold(self._brought_up())
+            self._changed()
+
+    def drop(self) -> None:
+        if self._open:
+            super().drop()
+            self._path.bottleneck.leave(self._sender, self._sender.waiting_bytes)
+
+    def next_eligible(self, after_s: float) -> float:
+        sender = self._sender
+        if sender.entered:
+            return max(after_s, sender.entered[0][0])
+        return max(after_s, sender.next_event_s())
+
+    def take(self, allowance_bytes: float, start_s: float) -> Parcel | None:
+        """Segments that wait for the wire by then, whole ones up to the allowance."""
+        self._path.bottleneck.run_until(start_s)
+        self.queued_bytes = self._sender.unsent_bytes
+        entered = self._sender.entered
+        taken = self._on_wire = []
+        size = payload = 0
+        while entered and entered[0][0] <= start_s:
+            segment = entered[0][1]
+            size += segment.payload_bytes + FRAMING_BYTES
+            if size > allowance_bytes:
+                size -= segment.payload_bytes + FRAMING_BYTES
+                break
+            entered.popleft()
+            payload += segment.payload_bytes
+            taken.append(segment)
+        return Parcel(self, [], payload, size) if taken else None
+
+    def committed(self, transit: Transit[Parcel]) -> None:
+        """The far end's side: each segment arrives as the wire gets rid of it."""
+        sender, loss = self._sender, self._path.loss
+        receiver = sender.receiver
+        parcel, start_s, sent_s, due_s, _ = transit
+        self._path.bottleneck.started(parcel.wire_bytes, start_s, sent_s)
+        s_per_byte = (sent_s - start_s) / parcel.wire_bytes
+        before, left_bytes = receiver.expected, parcel.wire_bytes
+        for segment in self._on_wire:
+            left_bytes -= segment.payload_bytes + FRAMING_BYTES
+            if loss.strikes():
+                sender.lost(segment)
+            else:
+                receiver.arrived(segment.seq, due_s - left_bytes * s_per_byte)
+        for seq in range(before, receiver.expected):
+            self._hand_on(sender.board.segments[seq].payload_bytes, parcel.items)
+        self._on_wire = []
+
+    def _hand_on(self, size: int, to: list[Piece | Signal]) -> None:
+        """Move a segment's contents: so many bytes, or a signal."""
+        items = self._items
+        if not size:
+            to.append(items.popleft())
+            return
+        while size:
+            item = items[0]
+            if callable(item):
+                raise RuntimeError("a segment reached over a signal")
+            if len(item) <= size:
+                size -= len(item)
+                to.append(items.popleft())
+            else:
+                view = memoryview(item)
+                to.append(view[:size])
+                items[0] = view[size:]
+                size = 0
+
+    def sent(self, payload_bytes: int, late_s: float) -> None:
+        if self._open:
+            self._receiver.sent()
+
+    def _brought_up(self) -> float:
+        """Let everything happen that did by now."""
+        self._pipe.catch_up()
+        now_s = self._pipe.now()
+        self._path.bottleneck.run_until(now_s)
+        self._sender.catch_up(now_s)
+        return now_s
+
+    def _changed(self) -> None:
+        self.queued_bytes = self._sender.unsent_bytes
+        if self.next_eligible(-math.inf) < math.inf:
+            self._pipe.offered(self)
+            self.queued_bytes = self._sender.unsent_bytes
