@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netem.channel import Piece, Signal
 from netem.fidelity import FidelityMeter
 from netem.impairment import ImpairmentError
 from netem.jitter import DISTRIBUTIONS, Jitter, JitterCourse, least_deviate
 from netem.link import Link, LinkError, LinkParameters
-from netem.pipe import Piece, Pipe, Signal
+from netem.pipe import Pipe
 from netem.timer import ManualTimer
 from profiles.jitter import SHAPES
 from tests.netem.test_netem_link import Sender, Sent
