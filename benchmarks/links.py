@@ -34,7 +34,7 @@ from benchmarks.links_server import (
 from netem.calibration import measure_added_latency
 from netem.connector import ShapedConnector, connect
 from netem.device import DeviceLinks, LinkPair
-from netem.fidelity import FidelityMeter, Verdict
+from netem.fidelity import FidelityMeter, Measured
 from netem.link import FRAME_BYTES, SEGMENT_BYTES, LinkParameters, wire_bytes
 from netem.timer import Timer, timer_for
 
@@ -121,8 +121,8 @@ def per_cent(errors: Sequence[float]) -> str:
     return f"{np.median(sizes):7.3f} {max(sizes):7.3f}"
 
 
-def lateness(verdict: Verdict) -> str:
-    figures = (verdict.lateness_ms_p50, verdict.lateness_ms_p99, verdict.lateness_ms_max)
+def lateness(measured: Measured) -> str:
+    figures = (measured.lateness_ms_p50, measured.lateness_ms_p99, measured.lateness_ms_max)
     return " ".join(f"{figure or 0:7.3f}" for figure in figures)
 
 
@@ -145,7 +145,7 @@ async def rates(bench: Bench, quick: bool) -> None:
             low, high = np.percentile(np.array(arrivals.windows()) / asked, [1, 99])
             print(
                 f"{mbit_s:4d} Mbit/s {rtt_ms:4d} ms  {name:9s} {error * 100:+7.3f} %"
-                f"  {low:.3f}-{high:.3f}  {cpu:4.0%}  {lateness(links.meter.verdict())}"
+                f"  {low:.3f}-{high:.3f}  {cpu:4.0%}  {lateness(links.meter.measured())}"
             )
     for name, values in errors.items():
         print(f"{name:9s} rate error median / worst %: {per_cent(values)}")
@@ -174,7 +174,7 @@ async def fleet_of(bench: Bench, name: str, devices: int = 20, mbit_s: float = 1
     for links in everyone:
         links.close()
     merged = FidelityMeter.merged(links.meter for links in everyone)
-    return f"{per_cent(errors)}  {cpu:4.0%}  {lateness(merged.verdict())}"
+    return f"{per_cent(errors)}  {cpu:4.0%}  {lateness(merged.measured())}"
 
 
 async def delay(bench: Bench, quick: bool) -> None:
@@ -234,7 +234,7 @@ async def fair(bench: Bench, quick: bool) -> None:
         jain = sum(got) ** 2 / (len(got) * sum(g * g for g in got))
         rate = sum(got) * FRAME_BYTES / SEGMENT_BYTES / (end_s - start_s)
         error = rate / (100 * BYTES_PER_MBIT) - 1
-        print(f"{name:9s} {jain:.5f}  {error * 100:+.3f} %  {lateness(links.meter.verdict())}")
+        print(f"{name:9s} {jain:.5f}  {error * 100:+.3f} %  {lateness(links.meter.measured())}")
 
 
 def processor_time() -> Any:  # noqa: ANN401

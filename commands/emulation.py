@@ -100,7 +100,7 @@ class EmulatedWorker:
         self._device = Device(
             machine(host.pool),
             machine(in_thread),
-            Tracer(recorder, host.clock, site.member, self._links.bytes_passed),
+            Tracer(recorder, host.clock, site.member, self._links.bytes_passed, self._late_s),
             host.undisturbed,
         )
 
@@ -122,6 +122,9 @@ class EmulatedWorker:
             self._links.close()
             self._report()
 
+    def _late_s(self) -> float:
+        return self._meter.late_s / self._time_scale
+
     def _joined(self, ways: Ways) -> Callable[[str], None]:
         def joined(credential: str) -> None:
             ways.on_joined(credential)
@@ -133,20 +136,20 @@ class EmulatedWorker:
 
     def _report(self) -> None:
         """In the run's own seconds, like everything else that is recorded."""
-        verdict, scale = self._meter.verdict(), self._time_scale
-        late_ms = (verdict.lateness_ms_p50, verdict.lateness_ms_p99, verdict.lateness_ms_max)
+        measured, scale = self._meter.measured(), self._time_scale
+        late_ms = (measured.lateness_ms_p50, measured.lateness_ms_p99, measured.lateness_ms_max)
         p50, p99, worst = (None if late is None else late / scale for late in late_ms)
         rate_error: Json = None
-        if verdict.rate_error_p50 is not None:
-            rate_error = {"p50": verdict.rate_error_p50, "max": verdict.rate_error_max}
+        if measured.rate_error_p50 is not None:
+            rate_error = {"p50": measured.rate_error_p50, "max": measured.rate_error_max}
         self._device.tracer.event(
             "fidelity",
             0,
             lateness_ms={"p50": p50, "p99": p99, "max": worst},
             releases=[[late / scale, count] for late, count in self._meter.lateness_ms()],
             rate_error=rate_error,
-            overrun_s=verdict.overrun_s / scale,
-            late_jobs=verdict.late_jobs,
+            overrun_s=measured.overrun_s / scale,
+            late_jobs=measured.late_jobs,
         )
 
 

@@ -16,7 +16,6 @@ from learning.layout import Divisor, VectorLayout
 from learning.task import Task, TaskError, TaskSettings
 from learning.tasks import define, load_task
 from learning.training import OPTIMISERS
-from netem import fidelity
 from profiles import Fleet, ProfileError, load_fleet
 from protocol.errors import LocalError
 from protocol.secagg.chosen_degree import Foes, check_chosen_degree, choose_chosen_degree
@@ -25,6 +24,7 @@ from protocol.secagg.ring import FixedPoint
 from protocol.secagg.sample import most_corrupt
 from protocol.secagg.threshold import check_threshold, default_threshold
 from protocol.settings import ClientSettings
+from runs.settings import Bounds
 from strategies import UnknownStrategy, lookup
 from strategies.draw import Draw
 from strategies.interface import Strategy
@@ -284,12 +284,7 @@ def config(study: Study) -> dict[str, object]:
         "run": run,
         "fleet": study.fleet.to_mapping(),
         "secure_aggregation": secure if settings.aggregation != "plain" else {},
-        "fidelity": {
-            "lateness_p99_ms": fidelity.MAX_LATENESS_P99_MS,
-            "rate_error_p50": fidelity.MAX_RATE_ERROR_P50,
-            "rate_error_max": fidelity.MAX_RATE_ERROR,
-            "overrun_share": fidelity.MAX_OVERRUN_SHARE,
-        },
+        "fidelity": asdict(Bounds()),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "host": {"system": platform.platform(), "cores": os.cpu_count(), "commit": _commit()},
     }

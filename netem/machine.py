@@ -62,8 +62,10 @@ class EmulatedMachine:
         async with self._idle:
             deadline_s = self._timer.now() + charged_s
             result = await self._executor(deadline_s, function, *args)
-            self._meter.computed(charged_s, max(0.0, self._timer.now() - deadline_s))
+            self._meter.computed(max(0.0, self._timer.now() - deadline_s))
             if self._timer.now() < deadline_s:
                 await sleep_until(self._timer, deadline_s)
-                self._meter.released(self._timer.now() - deadline_s)
+                late_s = self._timer.now() - deadline_s
+                self._meter.released(late_s)
+                self._meter.held_up(late_s)
             return result

@@ -112,6 +112,7 @@ class Pipe:
     def _release(self, now_s: float) -> None:
         """Hand over what is due; what is due together goes in one piece to each channel."""
         due: dict[Channel, list[Piece | Signal]] = {}
+        due_s = now_s
         while self._travelling and self._travelling[0].due_s <= now_s:
             parcel, _, _, due_s, continues = self._travelling.popleft()
             self.passed.payload += parcel.payload_bytes
@@ -122,6 +123,10 @@ class Pipe:
                 due[parcel.channel].extend(parcel.items)
             else:
                 due[parcel.channel] = parcel.items
+        if due and not self._travelling and self._link.next_start() == math.inf:
+            # Nothing follows by itself: whoever waits for what came last waited so much longer.
+            # What comes late within a stretch holds nobody up, since its end does not shift.
+            self._meter.held_up(now_s - due_s)
         for channel, items in due.items():
             channel.arrived(items)
 

@@ -59,7 +59,8 @@ class Tracer:
     """Measures one party's spans with its clock and its byte meter.
 
     `meter` returns the bytes sent and received so far (up, down); a party without an emulated
-    link passes none and its spans carry zero bytes.
+    link passes none and its spans carry zero bytes. `late` returns the seconds by which emulation
+    has held the party up so far: each span notes its part as `late_s`.
     """
 
     def __init__(
@@ -68,11 +69,13 @@ class Tracer:
         clock: Callable[[], float],
         client: int | None = None,
         meter: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        late: Callable[[], float] | None = None,
     ) -> None:
         self._recorder = recorder
         self._clock = clock
         self._client = client
         self._meter = meter
+        self._late = late
 
     def now(self) -> float:
         return self._clock()
@@ -85,6 +88,7 @@ class Tracer:
         """
         notes: dict[str, Json] = {}
         start_s, (up, down) = self._clock(), self._meter()
+        late_s = 0.0 if self._late is None else self._late()
         try:
             yield notes
         except BaseException as error:
@@ -93,6 +97,8 @@ class Tracer:
         finally:
             end_up, end_down = self._meter()
             end_s = self._clock()
+            if self._late is not None:
+                notes["late_s"] = max(0.0, self._late() - late_s)
             self._recorder.record(
                 Span(
                     phase, round_, self._client, start_s, end_s, end_up - up, end_down - down, notes

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 
 from protocol.telemetry import Span
+from runs.lateness import path_lateness
 from runs.phases import AFTER_COLLECT, CLIENT_PHASES
 from runs.rows import CriticalPath
 
@@ -28,7 +29,9 @@ def critical_path(
     came = {client: instant for client, instant in known.items() if instant is not None}
     last = max(came, key=lambda client: (came[client], client), default=None)
     durations = client_durations(spans)
-    return CriticalPath(last, _slowest_phase(last, durations), _seconds(spans, window, last))
+    slowest = _slowest_phase(last, durations)
+    late_s = path_lateness(spans, last) if window is not None else {}
+    return CriticalPath(last, slowest, _seconds(spans, window, last), late_s)
 
 
 def client_durations(spans: Sequence[Span]) -> dict[int, dict[str, float]]:

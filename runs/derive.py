@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from protocol.stragglers import find_stragglers
 from protocol.telemetry import Event, Span
 from runs.critical import client_durations, critical_path
+from runs.fidelity import round_is_stable
+from runs.lateness import client_lateness
 from runs.rows import ClientRow, CriticalPath, RoundRow
 from runs.settings import Place, RunSettings
 from runs.values import flag, items, number, table, text, whole
@@ -60,11 +62,13 @@ def derive(
     rows = _judged(settings, rows)
     path = critical_path(spans, window, fates.survivors, record.arrivals)
     round_row = _round_row(record.finished, fates, rows, path)
+    round_s = window.end_s - window.start_s if window else None
     return replace(
         round_row,
         warmup=warmup,
         start_s=window.start_s if window else None,
-        round_s=window.end_s - window.start_s if window else None,
+        round_s=round_s,
+        stable=round_is_stable(round_s, round_row.late_s, settings.bounds),
         evaluate_s=_coordinator_seconds(spans, "evaluate"),
         aggregation=round_row.aggregation or settings.aggregation,
     ), rows
@@ -130,6 +134,7 @@ def _measured(round_: int, client: int, spans: Sequence[Span]) -> ClientRow:
         predicted_s=number(notes, "predicted_s"),
         busy_s=sum(seconds.values()),
         idle_s=None,
+        late_s=client_lateness(spans),
         bytes_up=sum(s.bytes_up for s in spans),
         bytes_down=sum(s.bytes_down for s in spans),
         loss=number(notes, "loss"),
@@ -166,6 +171,8 @@ def _round_row(
         round_s=None,
         elapsed_s=None,
         evaluate_s=None,
+        late_s=sum(path.late_s.values()) if path.late_s else None,
+        stable=None,
         clients=len(fates.participants),
         survivors=len(fates.survivors),
         lost=fates.lost,

@@ -135,9 +135,14 @@ def fidelity(summary: Summary) -> str:
     if jobs is not None:
         overrun = words.seconds(number(found, "overrun_s"))
         overruns = f"{jobs} overruns, up to {overrun} a device" if jobs else "no overruns"
+    rounds = table(found, "round_late")
+    moved = " / ".join(words.small_share(number(rounds, key)) for key in ("p50", "max"))
     lateness = " / ".join(words.milliseconds(number(late, key)) for key in ("p50", "p99", "max"))
     error = " / ".join(words.small_share(number(rate, key)) for key in ("p50", "max"))
-    return f"lateness {lateness} ms (p50/p99/max)   rate error {error} (p50/max)   {overruns}"
+    return (
+        f"rounds too long by at most {moved} (p50/max)   rate error {error} (p50/max)   "
+        f"lateness {lateness} ms (p50/p99/max)   {overruns}"
+    )
 
 
 def verdict(summary: Summary) -> str:

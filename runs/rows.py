@@ -38,6 +38,8 @@ class ClientRow:
     """Time covered by the client's own phases."""
     idle_s: float | None
     """The rest of the round: waiting for others."""
+    late_s: float | None
+    """By how much the emulation's own lateness may have lengthened its phases, in all."""
     bytes_up: int
     bytes_down: int
     loss: float | None
@@ -62,6 +64,9 @@ class CriticalPath:
     phase: str | None
     """In which of its phases that client exceeds the median of the others most."""
     seconds: Mapping[str, float]
+    late_s: Mapping[str, float]
+    """By how much at most the emulation's own lateness lengthened each; empty where no client
+    says. See `runs.lateness`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,10 @@ class RoundRow:
     elapsed_s: float | None
     """Round times so far, this one included."""
     evaluate_s: float | None
+    late_s: float | None
+    """By how much at most the emulation's own lateness lengthened the round."""
+    stable: bool | None
+    """Whether that is little enough for its times to be relied on."""
     clients: int
     survivors: int
     lost: Mapping[int, str]

@@ -21,16 +21,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Within these a run is stable; a run's config states its own in `[fidelity]`.
+    """Within these a run is stable; a run's config states its own in `[fidelity]`. Why these:
+    docs/output.md."""
 
-    Lateness is of single releases; an overrun is real computation that took longer than the
-    emulated device would have.
-    """
-
-    lateness_p99_ms: float = 5.0
-    rate_error_p50: float = 0.01
-    rate_error_max: float = 0.1
-    overrun_share: float = 0.02
+    round_late: float = 0.02
+    """Of a round's time: by how much the emulation's lateness may have lengthened it."""
+    rate_error_p50: float = 0.005
+    rate_error_max: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +116,7 @@ def _bounds(chosen: Mapping[str, object]) -> Bounds:
         return otherwise if value is None else value
 
     return Bounds(
-        pick("lateness_p99_ms", default.lateness_p99_ms),
+        pick("round_late", default.round_late),
         pick("rate_error_p50", default.rate_error_p50),
         pick("rate_error_max", default.rate_error_max),
-        pick("overrun_share", default.overrun_share),
     )

@@ -61,10 +61,20 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "stragglers": stragglers,
         "stragglers_from": source,
         "secure_aggregation": _secure_aggregation(settings, rounds),
-        "fidelity": describe_fidelity(list(ledger.fidelity.values()), settings.bounds, rounds_s),
+        "fidelity": describe_fidelity(
+            ledger.fidelity, rounds, _present(ledger, status), settings.bounds
+        ),
         "curve": [_point(row) for row in rounds],
         "devices": None if status == "running" else _devices(ledger),
     }
+
+
+def _present(ledger: Ledger, status: str) -> set[int]:
+    """Who came through the last round; while the run goes on nobody has reported yet."""
+    if status == "running" or not ledger.clients:
+        return set()
+    last = ledger.clients[max(ledger.clients)]
+    return {client for client, row in last.items() if row.survived}
 
 
 def phase_means(rounds: Sequence[RoundRow]) -> dict[str, Json]:
@@ -157,6 +167,7 @@ def _point(row: RoundRow) -> Json:
         "round": row.round,
         "warmup": row.warmup,
         "round_s": row.round_s,
+        "stable": row.stable,
         "elapsed_s": row.elapsed_s,
         "metric": row.metric,
         "loss": row.loss,

@@ -139,4 +139,4 @@ def test_a_late_pipe_delivers_at_the_same_delays_and_finds_no_rate_error() -> No
     assert got[0] == pytest.approx(
         100 + first_sent_s + 0.05 + jitter.course().extra_s(first_sent_s)
     )
-    assert meter.verdict().rate_error_max == pytest.approx(0.0, abs=1e-6)
+    assert meter.measured().rate_error_max == pytest.approx(0.0, abs=1e-6)

@@ -53,11 +53,14 @@ class FakeRun:
     upload_s: dict[int, float] = field(default_factory=lambda: {0: 1.0, 1: 1.0, 2: 1.0, 3: 2.2})
     saved_fit: float = 0.5
     slower: float = 1.0
+    late_s: float = 0.001
+    """By which emulation holds up each client in each of its phases."""
 
     def span(self, phase: str, round_: int, client: int | None, at: tuple[float, float]) -> None:
         up = 1000 if phase == "upload" else 0
         down = 500 if phase == "download" else 0
-        self.recorder.record(Span(phase, round_, client, at[0], at[1], up, down))
+        notes: dict[str, Json] = {} if client is None else {"late_s": self.late_s}
+        self.recorder.record(Span(phase, round_, client, at[0], at[1], up, down, notes))
 
     def event(self, kind: str, round_: int = 0, client: int | None = None, **notes: Json) -> None:
         self.recorder.record(Event(kind, round_, client, self.now_s, notes))
@@ -108,6 +111,7 @@ class FakeRun:
             "full_s": full_s,
             "loss": 0.5,
             "examples": 80,
+            "late_s": self.late_s,
         }
         self.recorder.record(Span("fit", round_, client, collect + 0.5, masking, notes=notes))
         self.span("mask", round_, client, (masking, masking + 0.5))
@@ -135,26 +139,26 @@ class FakeRun:
             per_client=[metric] * 4,
         )
 
-    def fidelity(self, lateness_p99_ms: float = 0.8) -> None:
+    def fidelity(self) -> None:
         for client in range(4):
             self.event(
                 "fidelity",
                 client=client,
-                lateness_ms={"p50": 0.1, "p99": lateness_p99_ms, "max": 2.5},
-                releases=[[0.1, 98], [lateness_p99_ms, 2]],
+                lateness_ms={"p50": 0.1, "p99": 0.8, "max": 2.5},
+                releases=[[0.1, 98], [0.8, 2]],
                 rate_error={"p50": 0.001, "max": 0.004},
                 overrun_s=0.0,
                 late_jobs=0,
             )
 
-    def whole(self, lateness_p99_ms: float = 0.8) -> None:
+    def whole(self) -> None:
         """Two warm-up rounds, a pruned one, and a pruned one that loses client 3 in its upload."""
         self.start()
         self.round(1, 0.5)
         self.round(2, 0.7)
         self.round(3, 0.8)
         self.round(4, 0.9, lost={3: "upload"})
-        self.fidelity(lateness_p99_ms)
+        self.fidelity()
         self.event("run_finished", status="finished", reason=None)
 
 

@@ -24,14 +24,14 @@ def make(config: Config, fake_run: Fake) -> Make:
     """A finished run; `set_` overrides dotted settings, `slower` stretches all fits."""
 
     def run_of(
-        set_: dict[str, object], slower: float = 1.0, pruned: bool = True, late: float = 0.8
+        set_: dict[str, object], slower: float = 1.0, pruned: bool = True, late_s: float = 0.001
     ) -> LoadedRun:
         settings: Any = copy.deepcopy(config)
         for key, value in set_.items():
             table, _, name = key.rpartition(".")
             settings.setdefault(table, {})[name] = value
-        run = fake_run(slower=slower, saved_fit=0.5 if pruned else 1.0)
-        run.whole(late)
+        run = fake_run(slower=slower, saved_fit=0.5 if pruned else 1.0, late_s=late_s)
+        run.whole()
         name = f"{settings['run']['strategy']}-{settings['run']['seed']}"
         return LoadedRun(Path(name), settings, tuple(run.recorder.items))
 
@@ -155,7 +155,7 @@ def test_flatten_takes_lists_by_position() -> None:
 
 def test_table_fits_and_marks_the_unstable(make: Make) -> None:
     steady = make({"run.strategy": "none"}, pruned=False)
-    shaky = make({"run.strategy": "clip"}, late=50.0)
+    shaky = make({"run.strategy": "clip"}, late_s=0.05)
     console = Console(file=io.StringIO(), width=120, color_system=None)
     print_comparison(compare([steady, shaky]), console)
     assert isinstance(console.file, io.StringIO)

@@ -97,8 +97,8 @@ def test_device_names_cannot_inject_markup(config: Config, fake_run: Fake) -> No
 
 
 def test_an_unstable_run_is_marked(config: Config, fake_run: Fake) -> None:
-    run = fake_run()
-    run.whole(lateness_p99_ms=50.0)
+    run = fake_run(late_s=0.05)
+    run.whole()
     html = page(config, run)
     assert "no number below is to be relied on" in html
     assert "UNSTABLE mean" in html
