@@ -1,6 +1,7 @@
 """Playing devices in a process that has no coordinator: telemetry goes to it beside the links."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,29 +9,60 @@ from dataclasses import replace
 
 import aiohttp
 
-from commands.emulation import EmulatedWorker, Host, Site, Ways
+from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways
 from commands.execution import Invitation, hosted, stop_on_sigterm
+from commands.nets import Net, accesses
 from worker.reporting import RemoteRecorder
 
 
 async def attend(
-    sites: Sequence[Site], invitation: Invitation, ways: Ways, means: tuple[float, int | None]
+    sites: Sequence[Site],
+    invitation: Invitation,
+    ways: Ways,
+    means: tuple[Net, int | None],
+    until_eof: bool = False,
 ) -> None:
-    """Play all sites to the end of the run; `means` = (time scale, training processes).
+    """Play all sites to the end of the run, or until standard input ends; `means` = (links,
+    training processes).
 
     Raises what the first worker to give up raises, once all have gone.
     """
     stop_on_sigterm()
-    async with hosted(*means) as host:
+    if until_eof:
+        _stop_with_input()
+    net, training_processes = means
+    async with (
+        hosted(net.time_scale, training_processes) as host,
+        accesses(net, sites, invitation.url) as accessed,
+    ):
         endings = await asyncio.gather(
-            *(_play(site, invitation, ways, host) for site in sites), return_exceptions=True
+            *(
+                _play(site, invitation, ways, (host, access))
+                for site, access in zip(sites, accessed, strict=True)
+            ),
+            return_exceptions=True,
         )
     for ending in endings:
         if isinstance(ending, BaseException):
             raise ending
 
 
-async def _play(site: Site, invitation: Invitation, ways: Ways, host: Host) -> None:
+def _stop_with_input() -> None:
+    task, loop, source = asyncio.current_task(), asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def readable() -> None:
+        if not os.read(source, 4096):
+            loop.remove_reader(source)
+            if task is not None:
+                task.cancel()
+
+    loop.add_reader(source, readable)
+
+
+async def _play(
+    site: Site, invitation: Invitation, ways: Ways, means: tuple[Host, NewAccess | None]
+) -> None:
+    host, access = means
     recorder = RemoteRecorder(invitation.url, host.clock)
 
     def joined(credential: str) -> None:
@@ -38,7 +70,7 @@ async def _play(site: Site, invitation: Invitation, ways: Ways, host: Host) -> N
         said = f"joined: {site.device.name} behind {site.network.name}"
         print(said, file=sys.stderr, flush=True)
 
-    worker = EmulatedWorker(site, host, recorder)
+    worker = EmulatedWorker(site, host, recorder, access)
     connector = aiohttp.TCPConnector(ssl=ways.ssl or True)
     async with aiohttp.ClientSession(connector=connector) as beside:
         sending = asyncio.create_task(recorder.run(beside))

@@ -13,8 +13,8 @@ from ssl import SSLContext
 import aiohttp
 
 from learning.training import TrainingJob, train
-from netem.connector import ShapedConnector
-from netem.device import DeviceLinks, LinkPair
+from netem.access import Access, StreamAccess
+from netem.device import LinkPair
 from netem.fidelity import FidelityMeter
 from netem.jitter import Jitter
 from netem.link import LinkParameters
@@ -30,6 +30,7 @@ from worker.pool import TrainingPool
 from worker.worker import Pins, Place, Worker
 
 Clock = Callable[[], float]
+NewAccess = Callable[[FidelityMeter], Access]
 
 
 def run_clock(time_scale: float) -> Clock:
@@ -85,13 +86,18 @@ class Site:
 class EmulatedWorker:
     """A worker inside its device."""
 
-    def __init__(self, site: Site, host: Host, recorder: Recorder) -> None:
+    def __init__(
+        self, site: Site, host: Host, recorder: Recorder, access: NewAccess | None = None
+    ) -> None:
+        """`access` makes its links report to a meter; by default stream links."""
         self.site = site
         self._time_scale = host.time_scale
         self._meter = FidelityMeter()
-        chance = (site.seed, 0 if site.member is None else site.member)
-        pair = link_pair(site.network, chance).scaled(host.time_scale)
-        self._links = DeviceLinks(pair, host.timer, self._meter)
+        if access is None:
+            pair = links_of(site, host.time_scale)
+            self._access: Access = StreamAccess(pair, host.timer, self._meter)
+        else:
+            self._access = access(self._meter)
         pace = Pace(site.device.seconds_per_operation)
 
         def machine(executor: Executor) -> EmulatedMachine:
@@ -100,7 +106,7 @@ class EmulatedWorker:
         self._device = Device(
             machine(host.pool),
             machine(in_thread),
-            Tracer(recorder, host.clock, site.member, self._links.bytes_passed, self._late_s),
+            Tracer(recorder, host.clock, site.member, self._access.bytes_passed, self._late_s),
             host.undisturbed,
         )
 
@@ -111,19 +117,19 @@ class EmulatedWorker:
         device = self.site.device.name
         place = Place(url, token, device, member, ways.data_dir, pins, self._time_scale)
         timeout = aiohttp.ClientTimeout(total=None)  # a slow transfer is not a failed one
-        connector = ShapedConnector(self._links, limit=0, ssl=ways.ssl or True)
+        connector = self._access.connector(limit=0, ssl=ways.ssl or True)
         try:
             async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
                 worker = Worker(
-                    place, session, self._device, self._joined(ways), self._meter.restart
+                    place, session, self._device, self._joined(ways), self._access.restart
                 )
                 return await worker.run()
         finally:
-            self._links.close()
+            self._access.close()
             self._report()
 
     def _late_s(self) -> float:
-        return self._meter.late_s / self._time_scale
+        return (self._meter.late_s + self._access.late_s()) / self._time_scale
 
     def _joined(self, ways: Ways) -> Callable[[str], None]:
         def joined(credential: str) -> None:
@@ -156,6 +162,11 @@ class EmulatedWorker:
 def _shape(job: TrainingJob) -> tuple[object, ...]:
     """What decides how a job's kernels look: one rehearsal for each is enough."""
     return job.task, *((group, len(kept)) for group, kept in sorted(job.keep.items()))
+
+
+def links_of(site: Site, time_scale: float) -> LinkPair:
+    chance = (site.seed, 0 if site.member is None else site.member)
+    return link_pair(site.network, chance).scaled(time_scale)
 
 
 def link_pair(network: Network, chance: tuple[int, ...] = (0,)) -> LinkPair:

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from commands.emulation import EmulatedWorker, Host, Site, Ways
+from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways
 from commands.execution import Invitation, WorkerFailed, Workers
 from commands.identities import pins_of, write_identities
+from commands.nets import Net, accesses, check_possible
 from commands.study import Study
 from commands.worker import TOKEN_VARIABLE
 from learning.task import TaskError
 from learning.training import TrainingError
+from netem.packet.errors import LinksLost
 from protocol.errors import LocalError, ProtocolError
 from protocol.telemetry import Event, Recorder
 from worker.channel import ChannelLost, JoinRefused
@@ -24,7 +26,11 @@ FRONT_DOOR = Path(__file__).parent.parent / "run_testbed.py"
 
 
 def local_workers(study: Study) -> Workers:
-    """Who plays the fleet, as the study's `placement` says."""
+    """Who plays the fleet, as the study's `placement` says. Raises BadInput if they cannot be
+    linked as asked."""
+    settings = study.settings
+    net = Net(settings.net, settings.congestion, settings.time_scale)
+    check_possible(net)
 
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
         settings, listed = study.settings, study.fleet.population is None
@@ -33,9 +39,14 @@ def local_workers(study: Study) -> Workers:
         pins = pins_of(study.identities, settings.corrupt, settings.crowd)
         ways = Ways(settings.data, pins=pins)
         try:
-            async with asyncio.TaskGroup() as group:
-                for site in sites:
-                    group.create_task(play(site, invitation, host, (recorder, ways)))
+            async with (
+                accesses(net, sites, invitation.url) as accessed,
+                asyncio.TaskGroup() as group,
+            ):
+                for site, access in zip(sites, accessed, strict=True):
+                    group.create_task(play(site, invitation, host, (recorder, ways, access)))
+        except LinksLost as error:
+            raise WorkerFailed(str(error)) from error
         except ExceptionGroup as failures:
             first = failures.exceptions[0]
             if isinstance(first, TrainingError | TaskError | PoolError | LocalError):
@@ -48,16 +59,19 @@ def local_workers(study: Study) -> Workers:
                 write_identities(study.identities, Path(folder))
             await _in_processes(study, invitation, Path(folder))
 
-    return as_processes if study.settings.placement == "processes" else as_tasks
+    return as_processes if settings.placement == "processes" else as_tasks
 
 
 async def play(
-    site: Site, invitation: Invitation, host: Host, means: tuple[Recorder, Ways]
+    site: Site,
+    invitation: Invitation,
+    host: Host,
+    means: tuple[Recorder, Ways, NewAccess | None],
 ) -> None:
     """Play one device to the end of the run. A worker that has to give up says so in the record
     and leaves: the coordinator counts it as lost."""
-    recorder, ways = means
-    worker = EmulatedWorker(site, host, recorder)
+    recorder, ways, access = means
+    worker = EmulatedWorker(site, host, recorder, access)
     try:
         await worker.run(invitation.url, invitation.token, ways)
     except (ChannelLost, JoinRefused, ProtocolError) as error:
@@ -95,7 +109,9 @@ async def _start(
     settings = study.settings
     arguments = ["worker", "--join", invitation.url, "--profile", settings.profile]
     arguments += ["--members", ",".join(map(str, members)), "--processes", "1"]
+    arguments += ["--until-eof"]  # of a pipe that breaks when this process is killed
     arguments += ["--time-scale", str(settings.time_scale), "--seed", str(settings.seed)]
+    arguments += ["--net", settings.net, "--congestion", settings.congestion]
     if study.identities is not None:
         arguments += ["--identities", str(folder), "--corrupt", str(settings.corrupt)]
         arguments += ["--crowd", str(settings.crowd)]
@@ -105,7 +121,7 @@ async def _start(
         sys.executable,
         str(FRONT_DOOR),
         *arguments,
-        stdin=DEVNULL,
+        stdin=PIPE,
         stdout=DEVNULL,
         stderr=PIPE,
         env=os.environ | {TOKEN_VARIABLE: invitation.token},

@@ -18,7 +18,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds to play (6)")
     parser.add_argument("--clock", metavar="wall|virtual", help="wall (virtual is not built yet)")
     parser.add_argument(
-        "--net", metavar="stream|packet|kernel", help="stream (no other is built yet)"
+        "--net", metavar="stream|packet|kernel", help="kind of link (stream; Linux: packet)"
     )
     parser.add_argument("--seed", type=int, metavar="N")
     parser.add_argument("--data", metavar="DIR", help="where the task's data lies")

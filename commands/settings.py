@@ -31,6 +31,8 @@ class RunSettings:
     """The same as a number; set one of the two, or neither: everybody takes part."""
     clock: str = "wall"
     net: str = "stream"
+    congestion: str = "cubic"
+    """The kernel's congestion control at both ends of packet and kernel links."""
     time_scale: float = 1.0
     """Emulated seconds are stretched by this, so that a small host can carry a fleet."""
     aggregation: str = "secagg"
@@ -78,9 +80,10 @@ class RunSettings:
     stall_s: float = 30.0
 
 
+NETS = ("stream", "packet", "kernel")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "clock": ("wall", "virtual"),
-    "net": ("stream", "packet", "kernel"),
+    "net": NETS,
     "aggregation": ("plain", "secagg", "secagg+"),
     "adversary": ("semi-honest", "active"),
     "mean": ("participation", "all"),
@@ -88,7 +91,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _NOT_BUILT = {
     "clock": {"virtual"},
-    "net": {"packet", "kernel"},
+    "net": {"kernel"},
 }
 _AT_LEAST: dict[str, float] = {
     "rounds": 1,

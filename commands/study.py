@@ -160,6 +160,8 @@ def prepare(settings: RunSettings, identities: Identities | None = None) -> Stud
 
 
 def _prepare(settings: RunSettings) -> Study:
+    if settings.clock == "virtual" and settings.net != "stream":
+        raise BadInput(f"net: {settings.net}: the kernel keeps wall time: needs clock=wall")
     fleet = load_fleet(settings.profile)
     strategy = lookup(settings.strategy)
     strategy_settings = _strategy_settings(settings)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.errors import BadInput, Failure
+from commands.settings import NETS as KINDS
 
 if TYPE_CHECKING:
     from commands.emulation import Site
@@ -36,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", type=int, metavar="N", help="training processes (cores)")
     parser.add_argument("--time-scale", type=float, default=1.0, metavar="X")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the links' chance (0)")
+    parser.add_argument(
+        "--until-eof", action="store_true", help="end with standard input: with whoever started it"
+    )
+    parser.add_argument("--net", choices=KINDS, default="stream", help="kind of link (stream)")
+    parser.add_argument("--congestion", metavar="NAME", default="cubic", help="with packet, kernel")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -56,20 +62,25 @@ def run(arguments: argparse.Namespace) -> None:
     from commands.attendance import attend
     from commands.emulation import Ways
     from commands.execution import Invitation
+    from commands.nets import Net
     from learning.task import TaskError
     from learning.training import TrainingError
+    from netem.packet.errors import LinksLost
     from protocol.errors import LocalError, ProtocolError
     from worker.channel import ChannelLost, JoinRefused
     from worker.pool import PoolError
 
     ways = Ways(arguments.data, _trusted(arguments.cert), pins=_pins(arguments, sites))
     invitation = Invitation(arguments.join.rstrip("/"), token)
-    means = arguments.time_scale, arguments.processes
+    means = Net(arguments.net, arguments.congestion, arguments.time_scale), arguments.processes
     try:
-        asyncio.run(attend(sites, invitation, ways, means))
+        asyncio.run(attend(sites, invitation, ways, means, arguments.until_eof))
     except JoinRefused as error:
         raise BadInput(f"--join: {arguments.join}: refused: {error}") from error
-    except (ChannelLost, ProtocolError, LocalError, TaskError, TrainingError, PoolError) as error:
+    except (
+        *(ChannelLost, ProtocolError, LocalError, TaskError, TrainingError, PoolError),
+        LinksLost,
+    ) as error:
         raise Failure(str(error)) from error
     except asyncio.CancelledError:
         raise Failure("terminated") from None

@@ -5,6 +5,7 @@ nobody who asks for links.
 """
 
 import heapq
+import math
 import os
 import select
 import time
@@ -31,13 +32,17 @@ class Ends(NamedTuple):
 class Direction:
     """One direction of one device."""
 
-    def __init__(self, ends: Ends, queue: PacketQueue, meter: FidelityMeter, word: int) -> None:
+    def __init__(
+        self, ends: Ends, queue: PacketQueue, meter: FidelityMeter, words: tuple[int, int]
+    ) -> None:
+        """`words`: where its bytes and its lateness are counted."""
         self.ends = ends
         self.queue = queue
         self.armed_s: float | None = None
         self._meter = meter
         self._busy = BusyPeriod(meter)
-        self._word = word
+        self._bytes_word, self._late_word = words
+        self._held_up_s = -math.inf
 
     def read(self) -> None:
         """What waits at the source, or a burst of it."""
@@ -52,15 +57,22 @@ class Direction:
         """Write everything that is due by now."""
         take, sink = self.queue.take, self.ends.sink
         now_s = time.monotonic()
+        late_s = 0.0
         while (held := take(now_s)) is not None:
             try:
                 os.write(sink, held.packet)
             except OSError:  # the kernel has no room or dislikes the packet: it is lost there
                 self.queue.lost += 1
-            self._meter.released(now_s - held.due_s)
+            late_s = now_s - held.due_s
+            self._meter.released(late_s)
             self._busy.released(held.due_s, now_s, held.continues)
-            gauges.add(self._word, held.wire_bytes)
+            gauges.add(self._bytes_word, held.wire_bytes)
             now_s = time.monotonic()
+        if self.queue.next_s() == math.inf and now_s >= self._held_up_s + self.queue.link.delay_s:
+            # Nothing follows: whoever waits for what came last waited so much longer. TCP goes on
+            # from there once in a round trip, however many of its packets were late.
+            self._held_up_s = now_s
+            gauges.add(self._late_word, int(late_s * 1e9))
 
 
 class Emulator:

@@ -5,5 +5,5 @@ class LinksUnavailable(Exception):
     """This system does not let us have such links: one line that says what is missing."""
 
 
-class LinksLost(Exception):
+class LinksLost(ConnectionError):
     """The process that held the links is gone, and with it every connection over them."""

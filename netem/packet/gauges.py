@@ -1,16 +1,17 @@
-"""Bytes that have passed each device's links, in memory shared between the process that counts
+"""Bytes that have passed each device's links, and how late they were, in memory shared between the process that counts
 them and the one that asks, so that asking costs nothing and disturbs nobody. Knows no packet.
 """
 
 import mmap
 import os
 
-_WORDS = 2
+_WORDS = 3
 _WORD_BYTES = 8
 
 
 class Gauges:
-    """Two counters a device: wire bytes up and down. One process writes, another reads."""
+    """Three counters a device: wire bytes up and down, and nanoseconds for which it was held up.
+    One process writes, another reads."""
 
     def __init__(self, descriptor: int, devices: int) -> None:
         """Takes over the descriptor."""
@@ -18,13 +19,17 @@ class Gauges:
         self._words = memoryview(self._memory).cast("q")
         os.close(descriptor)
 
-    def add(self, word: int, wire_bytes: int) -> None:
-        self._words[word] += wire_bytes
+    def add(self, word: int, amount: int) -> None:
+        self._words[word] += amount
 
     def passed(self, device: int) -> tuple[int, int]:
         """Wire bytes up and down so far."""
         up = up_word(device)
         return self._words[up], self._words[up + 1]
+
+    def late_s(self, device: int) -> float:
+        """See FidelityMeter.held_up."""
+        return self._words[late_word(device)] / 1e9
 
     def close(self) -> None:
         self._words.release()
@@ -34,6 +39,10 @@ class Gauges:
 def up_word(device: int) -> int:
     """Where a device's bytes up are counted; those down come next."""
     return _WORDS * device
+
+
+def late_word(device: int) -> int:
+    return up_word(device) + 2
 
 
 def shared_memory(devices: int) -> int:

@@ -40,12 +40,13 @@ class PacketSettings:
 class PacketNet:
     """The links of these devices, each in a namespace of its own, and the hub that they lead to.
 
-    Raises LinksUnavailable with one line that says what the system does not allow.
+    Raises LinksUnavailable with one line that says what the system does not allow, LinksLost if
+    the process dies of something else.
     """
 
     def __init__(self, pairs: Sequence[PacketPair], settings: PacketSettings) -> None:
         if sys.platform != "linux":
-            raise LinksUnavailable("packet links need Linux: network namespaces and TUN devices")
+            raise LinksUnavailable("needs Linux: network namespaces and TUN devices")
         self.devices = len(pairs)
         mine, theirs = socket.socketpair()
         with theirs:
@@ -54,13 +55,12 @@ class PacketNet:
         try:
             self._control.send(_setup(pairs, settings))
             answer, descriptors = self._control.receive()
-        except LinksLost as error:
-            self._control.close()
-            self._process.wait()
-            raise LinksUnavailable("packet links: the process that plays them died") from error
+        except LinksLost:
+            self.close()
+            raise
         if "error" in answer:
             self.close()
-            raise LinksUnavailable(f"packet links: {answer['error']}")
+            raise LinksUnavailable(answer["error"])
         memory, listener = descriptors
         self.port: int = answer["port"]
         self.gauges = Gauges(memory, len(pairs))
@@ -79,6 +79,10 @@ class PacketNet:
     def fidelity(self, device: int) -> dict[str, Any]:
         """How exact they were since: see FidelityMeter.merge_links."""
         return self._ask("fidelity", device)[0]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def fileno(self) -> int:
         """Becomes readable when the process has died."""

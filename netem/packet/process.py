@@ -20,7 +20,7 @@ from netem.packet.control import Control
 from netem.packet.devices import open_tun, raise_loopback
 from netem.packet.emulator import Direction, Emulator, Ends
 from netem.packet.errors import LinksLost, LinksUnavailable
-from netem.packet.gauges import Gauges, shared_memory, up_word
+from netem.packet.gauges import Gauges, late_word, shared_memory, up_word
 from netem.packet.namespaces import Namespace, enter_user_namespace, set_option
 from netem.packet.queue import PacketLink, PacketQueue
 
@@ -51,7 +51,7 @@ class Holder:
             self._connect(device, pair, setup["seed"])
         self._hub.enter()
         with self._new_socket() as listener:
-            listener.bind((HUB, 0))
+            listener.bind(("", 0))
             listener.listen(1024)
             port = listener.getsockname()[1]
             control.send({"port": port}, (memory, listener.fileno()))
@@ -63,12 +63,12 @@ class Holder:
         inner = open_tun(f"device{device}", HUB, address)
         self._devices[device].enter()
         outer = open_tun("uplink", address, HUB)
-        meter, word = self._meters[device], up_word(device)
+        meter, word, late = self._meters[device], up_word(device), late_word(device)
         for key, ends, offset in (("up", Ends(outer, inner), 0), ("down", Ends(inner, outer), 1)):
             queue = PacketQueue(
                 PacketLink.from_mapping(pair[key]), Random(f"{seed}/{device}/{key}")
             )
-            self.emulator.add(Direction(ends, queue, meter, word + offset))
+            self.emulator.add(Direction(ends, queue, meter, (word + offset, late)))
 
     def answer(self) -> bool:
         """One question from the testbed; False when it has gone."""

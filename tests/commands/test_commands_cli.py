@@ -19,7 +19,6 @@ NOT_BUILT = [
     ("--record", "--record"),
     ("run --resume some-folder", "--resume"),
     ("--clock virtual", "--clock=virtual"),
-    ("--net packet", "--net=packet"),
     ("--net kernel", "--net=kernel"),
     ("--strategy fluid", "strategy: fluid"),
     ("--strategy fluid", "strategy: fluid"),

@@ -84,7 +84,6 @@ WRONG_SETS = [
     ("clock=virtual", "--set: clock=virtual: not built yet"),
     ("net=rope", "--set: net: must be one of stream, packet, kernel, got 'rope'"),
     ("net=kernel", "--set: net=kernel: not built yet"),
-    ("net=packet", "--set: net=packet: not built yet"),
     ("aggregation=sum", "--set: aggregation: must be one of plain, secagg, secagg+, got 'sum'"),
     ("adversary=angry", "--set: adversary: must be one of semi-honest, active, got 'angry'"),
     ("mean=median", "--set: mean: must be one of participation, all, got 'median'"),

@@ -1,0 +1,70 @@
+"""A fleet's packet links, ready for use: a hub that leads to the coordinator, and an access for
+each device."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+
+from netem.fidelity import FidelityMeter
+from netem.packet.connector import HubConnector
+from netem.packet.errors import LinksLost
+from netem.packet.net import PacketNet
+from netem.packet.relay import relayed
+
+
+class PacketAccess:
+    """One device's access: see `netem.access.Access`."""
+
+    def __init__(self, net: PacketNet, device: int, meter: FidelityMeter) -> None:
+        self._net = net
+        self._device = device
+        self._meter = meter
+
+    def bytes_passed(self) -> tuple[int, int]:
+        return self._net.gauges.passed(self._device)
+
+    def late_s(self) -> float:
+        return self._net.gauges.late_s(self._device)
+
+    def connector(self, **settings: Any) -> aiohttp.BaseConnector:  # noqa: ANN401
+        return HubConnector(lambda: self._net.socket(self._device), self._net.port, **settings)
+
+    def restart(self) -> None:
+        self._meter.restart()
+        self._net.restart(self._device)
+
+    def close(self) -> None:
+        with suppress(LinksLost):  # nobody left to ask: whoever opened the net hears of it
+            self._meter.add_links(self._net.fidelity(self._device))
+
+
+@asynccontextmanager
+async def open_net(net: PacketNet, host: str, port: int) -> AsyncIterator[None]:
+    """Lead the net's hub to host and port while the context lasts, then close the net.
+
+    Raises LinksLost, and cancels what goes on inside, if the process that plays the links dies.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    lost = False
+
+    def died() -> None:
+        nonlocal lost
+        lost = True
+        loop.remove_reader(net.fileno())
+        if task is not None:
+            task.cancel()
+
+    loop.add_reader(net.fileno(), died)
+    try:
+        async with relayed(net.listener, host, port):
+            yield
+    except asyncio.CancelledError:
+        if lost and task is not None and not task.uncancel():
+            raise LinksLost("the process that plays the packet links died") from None
+        raise
+    finally:
+        loop.remove_reader(net.fileno())
+        net.close()
