@@ -1,5 +1,6 @@
-"""Bytes that have passed each device's links, and how late they were, in memory shared between the process that counts
-them and the one that asks, so that asking costs nothing and disturbs nobody. Knows no packet.
+"""Bytes that have passed each device's links, and how late they were, in memory shared between the
+process that counts them and the one that asks, so that asking costs nothing and disturbs nobody.
+Knows no packet.
 """
 
 import mmap
