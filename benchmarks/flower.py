@@ -2,9 +2,10 @@
 
 Same number of clients, parameters, threshold and neighbours, same clip bound, same 2^32 ring, no
 training, no losses, on the same cores, server and all clients counted alike. Ours goes over
-loopback sockets (`benchmarks.secure_round`); Flower runs in its simulation engine, its fastest
-mode, with an actor for each core, in an environment of its own, which the first run makes under
-`build/` (some 50 packages). Of each, the first round warms up and the best of the others counts.
+loopback sockets between two processes (`benchmarks.secure_round`); Flower runs in its simulation
+engine, its fastest mode, with an actor for each core, in an environment of its own, which the
+first run makes under `build/` (some 50 packages). Of each, the first round warms up and the best of
+the others counts.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.secure_round import Setting, Timing, rounds_of
+from benchmarks.secure_clients import Setting
+from benchmarks.secure_round import Timing, rounds_of
 from protocol.secagg.regular_graph import choose_degree
 from protocol.secagg.threshold import default_threshold
 
@@ -98,8 +100,8 @@ def settings(quick: bool) -> Iterator[Setting]:
 
 
 def best_of_ours(setting: Setting, rounds: int) -> tuple[Timing, float]:
-    timings, bytes_each = rounds_of(setting, rounds)
-    return min(timings[1:], key=lambda timing: timing.round_s), bytes_each
+    played = rounds_of(setting, rounds)
+    return played.best, played.bytes_each
 
 
 def best_of_peer(python: Path, setting: Setting, rounds: int) -> Peer:

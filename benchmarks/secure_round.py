@@ -1,18 +1,31 @@
-"""Whole secure rounds over loopback, unthrottled: the real coordinator, and for each client the
-worker's own channel, transfers and party. Only training is left out: every client answers with a
-fixed vector. One process plays everybody; masks, digests and files run on its threads.
+"""Whole secure rounds over loopback, unthrottled: `python -m benchmarks.secure_round [--quick]`.
+
+The real coordinator in this process; in a second one for each client the worker's own channel,
+transfers and party (`benchmarks.secure_clients`). Only training is left out: every client answers
+with a fixed vector. `--memory` shows the coordinator's peak memory instead, each fleet in a
+process of its own.
 """
 
+import argparse
 import asyncio
+import gc
+import json
+import os
+import resource
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 
-import aiohttp
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
+from benchmarks.secure_clients import RING_BITS, Setting
 from commands.coordination import new_token, served
 from coordinator.admission import Admission
 from coordinator.engine import Coordinator, Parts
@@ -22,46 +35,16 @@ from coordinator.model import Evaluation
 from coordinator.summation import SumRule
 from learning.layout import VectorLayout
 from learning.structure import Group, Parameter, Structure, Vector
-from learning.training import TrainingJob
-from protocol.identity import Identity
-from protocol.messages import Message, Plan, Ready
-from protocol.secagg.client import ClientMachine
-from protocol.secagg.packing import pack, packed_size
-from protocol.secagg.ring import FixedPoint, Words
-from protocol.secagg.terms import Terms
-from protocol.sizes import SESSION_BYTES
+from protocol.secagg.packing import packed_size
+from protocol.secagg.regular_graph import choose_degree
+from protocol.secagg.ring import Words
+from protocol.secagg.threshold import default_threshold
+from protocol.sizes import CHECKSUM_BYTES, SESSION_BYTES
 from protocol.telemetry import ListRecorder, Span, Tracer
 from strategies.none import Everybody
-from worker.channel import Channel, LeftBehind, RunFinished
-from worker.client import Device
-from worker.machine import RealMachine, in_thread
-from worker.party import SecureParty
-from worker.transfer import PIECE_BYTES, Transfers
 
-RING_BITS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One secure sum. `neighbours` 0: everyone with everyone."""
-
-    clients: int
-    size: int
-    threshold: int
-    neighbours: int
-    clip: float
-
-    @property
-    def fixed_point(self) -> FixedPoint:
-        return FixedPoint(self.clip, RING_BITS, max_weight=1, max_clients=self.clients)
-
-    @property
-    def aggregation(self) -> str:
-        return "secagg+" if self.neighbours else "secagg"
-
-    def value(self, client: int) -> float:
-        """What this client's vector is filled with."""
-        return (client + 1) / self.clients
+ROOT = Path(__file__).parent.parent
+CONSOLE = Console(width=130)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +61,22 @@ class Timing:
     @property
     def round_s(self) -> float:
         return self.keys_s + self.shares_s + self.collect_s + self.unmask_s
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a few rounds were like."""
+
+    timings: tuple[Timing, ...]
+    bytes_each: float
+    """That a client uploads for each coordinate, checksum included."""
+    cpu_s: float
+    """Of the coordinator's process and the clients', over all rounds and their coming and going."""
+
+    @property
+    def best(self) -> Timing:
+        """The first round warms up."""
+        return min(self.timings[1:], key=lambda timing: timing.round_s)
 
 
 class MeanModel:
@@ -109,95 +108,46 @@ class MeanModel:
         return Evaluation(0.0, 0.0, ())
 
 
-class FixedWorker:
-    """One client: opens, downloads, masks its fixed vector, uploads, unmasks."""
-
-    def __init__(self, setting: Setting, client: int, recorder: ListRecorder) -> None:
-        machine = RealMachine(in_thread)
-        clock = asyncio.get_running_loop().time
-        tracer = Tracer(recorder, clock, client)
-        self._setting = setting
-        self._client = client
-        self._device = Device(machine, machine, tracer, _undisturbed)
-        self._update = np.full(setting.size, setting.value(client), np.float32)
-
-    async def run(self, url: str, token: str) -> None:
-        async with aiohttp.ClientSession() as session:
-            channel = await Channel.open(session, url)
-            identity = Identity.generate(secrets.token_bytes)
-            joined = await channel.join(token, "loopback", identity, self._client)
-            transfers = Transfers(session, url, joined.welcome.credential)
-            await channel.send(Ready(1))
-            try:
-                await self._attend(channel, transfers, joined.session)
-            except RunFinished:
-                await channel.close()
-
-    async def _attend(self, channel: Channel, transfers: Transfers, session: bytes) -> None:
-        """Ends by an exception only."""
-        message: Message | None = None
-        while True:
-            message = message or await channel.receive()
-            if not isinstance(message, Plan):
-                message = None
-                continue
-            machine = ClientMachine(
-                self._client, Terms.of_plan(session, message), secrets.token_bytes
-            )
-            party = SecureParty(message, channel, self._device, machine)
-            try:
-                await self._play(message, party, transfers)
-                message = None
-            except LeftBehind as behind:
-                message = behind.message
-
-    async def _play(self, plan: Plan, party: SecureParty, transfers: Transfers) -> None:
-        await party.open(b"")
-        await transfers.download_model(plan.round, self._setting.size)
-        words = await asyncio.to_thread(self._words)
-        await party.mask(words)
-        body = await asyncio.to_thread(pack, words, RING_BITS)
-        pieces = (body[i : i + PIECE_BYTES] for i in range(0, len(body), PIECE_BYTES))
-        await transfers.upload(plan.round, plan.attempt, pieces, len(body))
-        await party.unmask()
-
-    def _words(self) -> Words:
-        """The update in fixed point, its weight 1, and its clipped share 0."""
-        fixed_point, size = self._setting.fixed_point, self._setting.size
-        words: Words = np.zeros(size + 2, fixed_point.word)
-        fixed_point.quantise(self._update, 1, words[:size])
-        fixed_point.encode_integers(np.array([1, 0]), words[size:])
-        return words
-
-
-@asynccontextmanager
-async def _undisturbed(jobs: Sequence[TrainingJob]) -> AsyncIterator[None]:
-    yield
-
-
-def rounds_of(setting: Setting, rounds: int) -> tuple[list[Timing], float]:
-    """Each round's times and the bytes that a client uploads for each coordinate.
-
-    ArithmeticError unless the model is the mean of what the clients sent."""
+def rounds_of(setting: Setting, rounds: int) -> Played:
+    """ArithmeticError unless the model is the mean of what the clients sent."""
     return asyncio.run(_rounds_of(setting, rounds))
 
 
-async def _rounds_of(setting: Setting, rounds: int) -> tuple[list[Timing], float]:
+async def _rounds_of(setting: Setting, rounds: int) -> Played:
     recorder, token = ListRecorder(), new_token()
     model = MeanModel(setting)
     coordinator = _coordinator(setting, rounds, model, (recorder, token))
+    gc.freeze()
+    spent_s = _cpu_s()
     async with served(coordinator, ("127.0.0.1", 0)) as url:
-        workers = [FixedWorker(setting, client, recorder) for client in range(setting.clients)]
-        playing = [asyncio.create_task(worker.run(url, token)) for worker in workers]
-        await coordinator.run()
-        await asyncio.gather(*playing)
-    expected = rounds * (setting.clients + 1) / 2 / setting.clients
+        command = (sys.executable, "-m", "benchmarks.secure_clients")
+        clients = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=subprocess.PIPE)
+        try:
+            playing = asyncio.create_task(clients.communicate(setting.order(url, token)))
+            await coordinator.run()
+            await playing
+        finally:
+            with suppress(ProcessLookupError):
+                clients.kill()
+    spent_s = _cpu_s() - spent_s
+    _check(setting, rounds, model)
+    spans = [item for item in recorder.items if isinstance(item, Span) and item.client is None]
+    timings = tuple(_timing(spans, round_) for round_ in range(1, rounds + 1))
+    uploaded = packed_size(model.words, RING_BITS) + CHECKSUM_BYTES
+    return Played(timings, uploaded / setting.size, spent_s)
+
+
+def _cpu_s() -> float:
+    """Of this process and of those it has waited for."""
+    return sum(os.times()[:4])
+
+
+def _check(setting: Setting, rounds: int, model: MeanModel) -> None:
+    values = [setting.value(client) for client in range(setting.lost, setting.clients)]
+    expected = rounds * sum(values) / len(values)
     error = float(np.abs(model.vector - expected).max())
     if error > rounds * (setting.fixed_point.step + 1e-6):
         raise ArithmeticError(f"the mean over {rounds} rounds is off by {error}")
-    spans = [item for item in recorder.items if isinstance(item, Span) and item.client is None]
-    timings = [_timing(spans, round_) for round_ in range(1, rounds + 1)]
-    return timings, packed_size(model.words, RING_BITS) / setting.size
 
 
 def _coordinator(
@@ -228,3 +178,89 @@ def _timing(spans: Sequence[Span], round_: int) -> Timing:
     (start_s,) = (s.start_s for s in spans if (s.round, s.phase) == (round_, "round"))
     marks = [start_s, ends["keys"], ends["shares"], ends["collect"], ends["round"]]
     return Timing(*(end - begin for begin, end in pairwise(marks)))
+
+
+def settings(quick: bool) -> Iterator[Setting]:
+    """Both graphs; nobody lost and some; masks expanded ahead."""
+    clients, size = (5, 200_000) if quick else (20, 1_000_000)
+    threshold = default_threshold(clients)
+    for lost in (0, 1) if quick else (0, 1, 2, 6):
+        yield Setting(clients, size, threshold, 0, 1.0, lost)
+    yield Setting(clients, size, threshold, 0, 1.0, precompute=True)
+    if not quick:
+        degree, threshold = choose_degree(clients, 0.1, 0.1)
+        for lost in (0, 2):
+            yield Setting(clients, size, threshold, degree, 1.0, lost)
+
+
+def rounds(quick: bool, count: int) -> None:
+    table = Table(title=f"Best of {count - 1} rounds after a first one (ms)", title_justify="left")
+    columns = ("keys", "shares", "collect", "unmask", "round", "CPU a round", "B up a parameter")
+    for column in ("clients, t, graph, parameters, lost", *columns):
+        table.add_column(column, justify="right" if table.columns else "left")
+    for setting in settings(quick):
+        played = rounds_of(setting, count)
+        best = played.best
+        seconds = (best.keys_s, best.shares_s, best.collect_s, best.unmask_s, best.round_s)
+        milliseconds = (f"{taken_s * 1e3:,.0f}" for taken_s in (*seconds, played.cpu_s / count))
+        table.add_row(_described(setting), *milliseconds, f"{played.bytes_each:.4f}")
+    CONSOLE.print(table)
+
+
+def _described(setting: Setting) -> str:
+    graph = f"{setting.neighbours} neighbours" if setting.neighbours else "complete"
+    ahead = ", masks ahead" if setting.precompute else ""
+    return (
+        f"{setting.clients}, {setting.threshold}, {graph}, {setting.size / 1e6:g} M,"
+        f" {setting.lost}{ahead}"
+    )
+
+
+def memory(quick: bool) -> None:
+    """Fleets of different size, the same vectors: the coordinator's memory must not differ."""
+    size = 200_000 if quick else 2_000_000
+    title = f"The coordinator's peak memory, uploads of {4 * size / 1e6:g} MB, complete graph (MB)"
+    table = Table(title=title, title_justify="left")
+    for column in ("clients", "uploads in all", "peak of its process", "above its start"):
+        table.add_column(column, justify="right")
+    for clients in (20, 50) if quick else (50, 200):
+        setting = Setting(clients, size, default_threshold(clients), 0, 1.0)
+        command = [sys.executable, "-m", "benchmarks.secure_round", "--peak"]
+        done = subprocess.run(
+            command, input=json.dumps(asdict(setting)), capture_output=True, text=True, cwd=ROOT
+        )
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        start_kb, peak_kb = json.loads(done.stdout)
+        sizes = (clients * 4 * size / 1e6, peak_kb / 1e3, (peak_kb - start_kb) / 1e3)
+        table.add_row(str(clients), *(f"{value:,.0f}" for value in sizes))
+    CONSOLE.print(table)
+
+
+def peak() -> None:
+    """One setting from standard input; prints kB at the start and at most."""
+    setting = Setting(**json.loads(sys.stdin.read()))
+    start_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rounds_of(setting, 2)
+    print(json.dumps([start_kb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Whole secure rounds over loopback.")
+    parser.add_argument("--quick", action="store_true", help="small sizes: half a minute")
+    parser.add_argument("--rounds", type=int, default=4, help="the first one is not counted")
+    parser.add_argument("--memory", action="store_true", help="the coordinator's peak memory")
+    parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.rounds < 2:
+        parser.error("--rounds must be at least 2: the first one is not counted")
+    if chosen.peak:
+        peak()
+    elif chosen.memory:
+        memory(chosen.quick)
+    else:
+        rounds(chosen.quick, chosen.rounds)
+
+
+if __name__ == "__main__":
+    main()

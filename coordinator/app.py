@@ -18,7 +18,7 @@ from protocol import codec
 from protocol.errors import ProtocolError
 from protocol.sizes import MAX_MESSAGE_BYTES
 
-PIECE_BYTES = 2**19
+PIECE_BYTES = 2**18
 """Of a download."""
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protocol.checksum import UploadChecksum
 from protocol.sizes import CHECKSUM_BYTES
 
-PIECE_BYTES = 2**19
+PIECE_BYTES = 2**18
 READ_BYTES = 2**18
 """What asyncio reads at a time: with a smaller buffer aiohttp would stop and go at each."""
 
