@@ -1,11 +1,17 @@
-"""Looking at device, network and fleet profiles, and checking one's own."""
+"""Looking at device, network and fleet profiles and traces, and checking one's own."""
 
 import argparse
+from pathlib import Path
 
-from commands.errors import BadInput, not_built_yet
+from commands import imports
+from commands.errors import BadInput
 from profiles import Kind, ProfileError, list_profiles, load_profile, show
+from profiles.catalogue import list_traces
+from profiles.formats import import_trace
+from profiles.formats.options import ImportOptions
+from profiles.trace_reading import read_trace
 
-DESCRIBE = "list, show and check device, network and fleet profiles"
+DESCRIBE = "list, show and check profiles and traces; import traces of other formats"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,11 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs.add_parser("show", help="figures, units, sources").add_argument(
         "name", metavar="NAME|FILE"
     )
-    verbs.add_parser("check", help="is this file right?").add_argument("file", metavar="FILE")
-    importing = verbs.add_parser("import", help="a trace file into a profile (not built yet)")
-    importing.add_argument("file", nargs="?")
-    importing.add_argument("--format")
-    importing.add_argument("--out")
+    checking = verbs.add_parser("check", help="is this file right?")
+    checking.add_argument("file", metavar="FILE")
+    checking.add_argument("--format", metavar="F", help="a trace of another format than ours")
+    imports.add_arguments(
+        verbs.add_parser("import", help="a trace file of another format into a straggler trace")
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -33,13 +40,24 @@ def _run(arguments: argparse.Namespace) -> None:
         case "list":
             for kind in Kind:
                 print(f"{kind}:\n  " + "\n  ".join(list_profiles(kind)))
+            print("traces:\n  " + "\n  ".join(list_traces()))
         case "show":
             print(show(load_profile(arguments.name)))
         case "check":
-            profile = load_profile(_as_path(arguments.file))
-            print(f"{arguments.file}: good ({type(profile).__name__.lower()} {profile.name})")
-        case _:
-            raise not_built_yet("profiles import")
+            print(f"{arguments.file}: good ({_checked(arguments.file, arguments.format)})")
+        case "import":
+            imports.run(arguments)
+
+
+def _checked(file: str, format_: str | None) -> str:
+    """A trace is told from a profile by its name, which is then not of TOML."""
+    if format_ is not None:
+        options = ImportOptions(reference_ms=1.0)  # whatever it is, the file is right or wrong
+        return imports.described(import_trace(Path(file), format_, options))
+    if not file.endswith(".toml") and Path(file).is_file():
+        return imports.described(read_trace(Path(file)))
+    profile = load_profile(_as_path(file))
+    return f"{type(profile).__name__.lower()} {profile.name}"
 
 
 def _as_path(file: str) -> str:

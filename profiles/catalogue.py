@@ -41,3 +41,23 @@ def locate(kind: Kind, reference: str, folder: Path) -> Path:
         rule = f"no shipped {what} is named {reference!r}; {near(reference, names)}"
         raise UnknownProfile(reference, what, rule)
     return _ROOT / kind / f"{reference}.toml"
+
+
+TRACE_SUFFIX = ".trace"
+"""Of straggler traces, shipped or not."""
+
+
+def list_traces() -> tuple[str, ...]:
+    """The names of the shipped traces, sorted."""
+    return tuple(sorted(path.stem for path in (_ROOT / "traces").glob(f"*{TRACE_SUFFIX}")))
+
+
+def locate_trace(reference: str, folder: Path) -> Path:
+    """Likewise: what has a slash or the suffix is a path, all else a shipped name."""
+    if "/" in reference or reference.endswith(TRACE_SUFFIX):
+        return folder / reference
+    names = list_traces()
+    if reference not in names:
+        rule = f"no shipped trace is named {reference!r}; {near(reference, names)}"
+        raise UnknownProfile(reference, "trace", rule)
+    return _ROOT / "traces" / f"{reference}{TRACE_SUFFIX}"

@@ -143,3 +143,20 @@ def _check_marks(marks: Sequence[RoundStart | Dropout], end_s: float) -> None:
         raise TraceError("rounds and drop-outs must be in order of time")
     if any(not 0 <= mark.at_s <= end_s or mark.round < 0 for mark in marks):
         raise TraceError("rounds and drop-outs must lie within the trace")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFile:
+    """The traces of one file. `notes`: where it is from, and what was assumed in reading it."""
+
+    title: str
+    notes: tuple[str, ...]
+    devices: tuple[DeviceTrace, ...]
+
+    def __post_init__(self) -> None:
+        if not self.devices:
+            raise TraceError("holds no device")
+        names = [trace.device for trace in self.devices]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise TraceError(f"device {twice!r} comes twice")
