@@ -8,7 +8,7 @@ from statistics import median
 
 from protocol.telemetry import Span
 from runs.lateness import path_lateness
-from runs.phases import AFTER_COLLECT, CLIENT_PHASES
+from runs.phases import AFTER_COLLECT
 from runs.rows import CriticalPath
 
 _BEFORE = ("plan", "keys", "shares")
@@ -16,35 +16,29 @@ _AFTER = (*AFTER_COLLECT, "apply")
 _WITHIN_COLLECT = ("download", "fit", "mask", "upload")
 
 
+Durations = Mapping[int, Mapping[str, float]]
+"""Seconds of each client in each of its phases."""
+
+
 def critical_path(
-    spans: Sequence[Span],
+    recorded: tuple[Sequence[Span], Durations],
     window: Span | None,
     survivors: Collection[int],
     arrivals: Mapping[int, float],
 ) -> CriticalPath:
     """`arrivals`: the instant each client's upload was whole at the coordinator; where it saw
     none, the end of the client's own upload counts."""
+    spans, durations = recorded
     ends = {s.client: s.end_s for s in spans if s.phase == "upload" and s.client in survivors}
     known = {c: arrivals.get(c, ends.get(c)) for c in survivors}
     came = {client: instant for client, instant in known.items() if instant is not None}
     last = max(came, key=lambda client: (came[client], client), default=None)
-    durations = client_durations(spans)
     slowest = _slowest_phase(last, durations)
     late_s = path_lateness(spans, last) if window is not None else {}
     return CriticalPath(last, slowest, _seconds(spans, window, last), late_s)
 
 
-def client_durations(spans: Sequence[Span]) -> dict[int, dict[str, float]]:
-    """Seconds of each client in each phase; a phase entered twice counts twice."""
-    durations: dict[int, dict[str, float]] = {}
-    for span in spans:
-        if span.client is not None and span.phase in CLIENT_PHASES:
-            mine = durations.setdefault(span.client, {})
-            mine[span.phase] = mine.get(span.phase, 0.0) + span.end_s - span.start_s
-    return durations
-
-
-def _slowest_phase(client: int | None, durations: Mapping[int, Mapping[str, float]]) -> str | None:
+def _slowest_phase(client: int | None, durations: Durations) -> str | None:
     """Of the phases before its upload ended: unmasking comes after and cannot have delayed it."""
     mine = durations.get(client, {}) if client is not None else {}
     excess = {}

@@ -3,14 +3,14 @@
 Pure; knows no file and no other round.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from protocol.stragglers import find_stragglers
 from protocol.telemetry import Event, Span
-from runs.critical import client_durations, critical_path
+from runs.critical import critical_path
 from runs.fidelity import round_is_stable
-from runs.lateness import client_lateness
+from runs.measured import NOTHING, Measured, measure
 from runs.rows import ClientRow, CriticalPath, RoundRow
 from runs.settings import Place, RunSettings
 from runs.values import flag, items, number, table, text, whole
@@ -35,6 +35,16 @@ class Fates:
     lost: Mapping[int, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Of one client in its round, beyond what it measured itself."""
+
+    place: Place
+    warmup: bool
+    straggler: bool | None
+    length_s: float | None
+
+
 def derive(
     settings: RunSettings, places: Mapping[int, Place], record: RoundRecord
 ) -> tuple[RoundRow, dict[int, ClientRow]]:
@@ -43,32 +53,25 @@ def derive(
     spans = [s for s in record.spans if window is None or s.start_s >= window.start_s]
     fates = read_fates(record.finished, spans)
     warmup = record.finished.round <= settings.warmup_rounds
-    by_client: dict[int | None, list[Span]] = {}
-    for span in spans:
-        by_client.setdefault(span.client, []).append(span)
+    measured = measure(spans)
+    full_s = {c: measured[c].full_s if c in measured else None for c in fates.participants}
+    stragglers = _stragglers(settings, full_s)
+    length_s = window.end_s - window.start_s if window else None
     rows = {}
     for client in fates.participants:
-        row = _measured(record.finished.round, client, by_client.get(client, []))
-        place = places.get(client, _NOWHERE)
-        rows[client] = replace(
-            row,
-            device=place.device,
-            network=place.network,
-            warmup=warmup,
-            survived=client in fates.survivors,
-            lost_phase=fates.lost.get(client),
-            idle_s=max(0.0, window.end_s - window.start_s - row.busy_s) if window else None,
-        )
-    rows = _judged(settings, rows)
-    path = critical_path(spans, window, fates.survivors, record.arrivals)
+        judged = client in stragglers if full_s[client] is not None else None
+        standing = Standing(places.get(client, _NOWHERE), warmup, judged, length_s)
+        own = measured.get(client, NOTHING)
+        rows[client] = _client_row(record.finished.round, client, own, (fates, standing))
+    durations = {client: own.seconds for client, own in measured.items()}
+    path = critical_path((spans, durations), window, fates.survivors, record.arrivals)
     round_row = _round_row(record.finished, fates, rows, path)
-    round_s = window.end_s - window.start_s if window else None
     return replace(
         round_row,
         warmup=warmup,
         start_s=window.start_s if window else None,
-        round_s=round_s,
-        stable=round_is_stable(round_s, round_row.late_s, settings.bounds),
+        round_s=length_s,
+        stable=round_is_stable(length_s, round_row.late_s, settings.bounds),
         evaluate_s=_coordinator_seconds(spans, "evaluate"),
         aggregation=round_row.aggregation or settings.aggregation,
     ), rows
@@ -99,63 +102,54 @@ def _coordinator_seconds(spans: Sequence[Span], phase: str) -> float | None:
     return sum(found) if found else None
 
 
-def _measured(round_: int, client: int, spans: Sequence[Span]) -> ClientRow:
-    """What the client's own spans say."""
-    seconds = client_durations(spans).get(client, {})
-    notes = next((s.notes for s in reversed(spans) if s.phase == "fit"), {})
-    keep, fit_s = number(notes, "keep_ratio"), seconds.get("fit")
-    full_fit_s = number(notes, "full_s")
-    if full_fit_s is None and keep in (None, 1.0):
-        full_fit_s = fit_s
-    network_s = _sum(seconds.get("download"), seconds.get("upload"))
+def _client_row(
+    round_: int, client: int, own: Measured, around: tuple[Fates, Standing]
+) -> ClientRow:
+    """Made at once: a large run has a hundred thousand of these."""
+    fates, standing = around
+    seconds, notes = own.seconds, own.fit_notes
+    busy_s = sum(seconds.values())
+    length_s = standing.length_s
     return ClientRow(
         round=round_,
         client=client,
-        device=None,
-        network=None,
-        warmup=False,
-        survived=False,
-        lost_phase=None,
+        device=standing.place.device,
+        network=standing.place.network,
+        warmup=standing.warmup,
+        survived=client in fates.survivors,
+        lost_phase=fates.lost.get(client),
         straggler_declared=flag(notes, "straggler"),
-        straggler_measured=None,
-        keep_ratio=keep,
+        straggler_measured=standing.straggler,
+        keep_ratio=number(notes, "keep_ratio"),
         keys_s=seconds.get("keys"),
         shares_s=seconds.get("shares"),
         download_s=seconds.get("download"),
-        fit_s=fit_s,
+        fit_s=seconds.get("fit"),
         mask_s=seconds.get("mask"),
         upload_s=seconds.get("upload"),
         consistency_s=seconds.get("consistency"),
         unmask_s=seconds.get("unmask"),
-        network_s=network_s,
-        full_fit_s=full_fit_s,
-        full_s=_sum(full_fit_s, network_s),
+        network_s=own.network_s,
+        full_fit_s=own.full_fit_s,
+        full_s=own.full_s,
         target_s=number(notes, "target_s"),
         predicted_s=number(notes, "predicted_s"),
-        busy_s=sum(seconds.values()),
-        idle_s=None,
-        late_s=client_lateness(spans),
-        bytes_up=sum(s.bytes_up for s in spans),
-        bytes_down=sum(s.bytes_down for s in spans),
+        busy_s=busy_s,
+        idle_s=None if length_s is None else max(0.0, length_s - busy_s),
+        late_s=own.late_s,
+        bytes_up=own.bytes_up,
+        bytes_down=own.bytes_down,
         loss=number(notes, "loss"),
         examples=number(notes, "examples"),
         reason=text(notes, "reason"),
     )
 
 
-def _sum(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first + second
-
-
-def _judged(settings: RunSettings, rows: Mapping[int, ClientRow]) -> dict[int, ClientRow]:
-    """The stragglers by this round's measured times; a client without a time is not judged."""
-    times_s = {c: row.full_s for c, row in rows.items() if row.full_s is not None}
+def _stragglers(settings: RunSettings, full_s: Mapping[int, float | None]) -> Collection[int]:
+    """By this round's measured times; a client without a time is not judged."""
+    times_s = {client: time_s for client, time_s in full_s.items() if time_s is not None}
     share, margin = settings.straggler_share, settings.straggler_margin
-    found = find_stragglers(times_s, share, margin).stragglers
-    return {
-        client: replace(row, straggler_measured=client in found if client in times_s else None)
-        for client, row in rows.items()
-    }
+    return frozenset(find_stragglers(times_s, share, margin).stragglers)
 
 
 def _round_row(

@@ -82,7 +82,11 @@ class RunFolder:
         """Never raises for the disk's sake; what comes after `close` is not kept."""
         if self._closed is not None:
             return
-        self._writer.append("events.jsonl", records.encode(item))
+        line = records.encode(item)
+        if isinstance(item, Span) or item.kind == "upload_received":
+            self._writer.hold("events.jsonl", line)  # many, and of no use before their round ends
+        else:
+            self._writer.append("events.jsonl", line)
         finished = self._ledger.add(item)
         if finished is not None:
             self._round_finished(finished)
@@ -139,7 +143,9 @@ class RunFolder:
         self._write_summary(self.summary())
 
     def _write_summary(self, summary: Mapping[str, Json], *, durable: bool = False) -> None:
-        text = json.dumps(records.plain(summary), indent=2, ensure_ascii=False) + "\n"
+        # Laid out for reading once it is final: that takes ten times as long.
+        indent = 2 if self._closed is not None else None
+        text = json.dumps(records.plain(summary), indent=indent, ensure_ascii=False) + "\n"
         self._writer.replace("summary.json", [text], durable=durable)
 
     def _write_rows(self) -> None:

@@ -21,7 +21,7 @@ def path_lateness(spans: Sequence[Span], last: int | None) -> dict[str, float]:
     """At most so many seconds of each phase of the critical path; `last` is the client whose
     upload was whole last: whatever held up others, they were there before it. Empty where nobody
     noted any lateness."""
-    noted = [(span, number(span.notes, "late_s")) for span in spans]
+    noted = [(span, number(span.notes, "late_s")) for span in spans if span.notes]
     known = [(span, late_s) for span, late_s in noted if late_s is not None]
     late: dict[str, float] = {}
     for phase in _WAITS_FOR_ALL:
@@ -36,12 +36,6 @@ def path_lateness(spans: Sequence[Span], last: int | None) -> dict[str, float]:
             phase = "waiting" if span.phase == "collect" else span.phase
             late[phase] = late.get(phase, 0.0) + late_s
     return late
-
-
-def client_lateness(spans: Sequence[Span]) -> float | None:
-    """One client's, over all its phases."""
-    known = [s for s in (number(span.notes, "late_s") for span in spans) if s is not None]
-    return sum(known) if known else None
 
 
 def _by_client(known: Sequence[tuple[Span, float]], phase: str) -> Mapping[int, float]:

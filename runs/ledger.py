@@ -45,7 +45,7 @@ class Ledger:
     """Seconds the slowest client spent outside rounds: joining, calibrating."""
     drawn: dict[int, Sequence[Span]] = field(default_factory=dict)
     """Spans of the last warm-up round and of the last round after it."""
-    stretches: list[tuple[float, float]] = field(default_factory=list)
+    stretches: list[list[float]] = field(default_factory=list)
     """First and last instant of each stretch of the run; a resumed run has several clocks."""
     end: Event | None = None
     items: int = 0
@@ -92,7 +92,9 @@ class Ledger:
             longest = max(self.outside_s.get(span.phase, 0.0), span.end_s - span.start_s)
             self.outside_s[span.phase] = longest
         elif span.round > 0 and span.round >= self._latest:
-            opened = self._open.setdefault(span.round, _OpenRound())
+            opened = self._open.get(span.round)
+            if opened is None:
+                opened = self._open[span.round] = _OpenRound()
             opened.spans.append(span)
             opened.settled = False
 
@@ -101,13 +103,16 @@ class Ledger:
         self.settle()
         self._open.clear()
         self._latest, self.end = 0, None
-        self.stretches.append((event.time_s, event.time_s))
+        self.stretches.append([event.time_s, event.time_s])
 
     def _see(self, start_s: float, end_s: float) -> None:
         if not self.stretches:
-            self.stretches.append((start_s, end_s))
-        first_s, last_s = self.stretches[-1]
-        self.stretches[-1] = (min(first_s, start_s), max(last_s, end_s))
+            self.stretches.append([start_s, end_s])
+        stretch = self.stretches[-1]
+        if start_s < stretch[0]:
+            stretch[0] = start_s
+        if end_s > stretch[1]:
+            stretch[1] = end_s
 
     def _add_event(self, event: Event) -> int | None:
         client = party(event)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from protocol.telemetry import Span
 from runs import svg, words
-from runs.critical import client_durations
 from runs.derive import round_span
 from runs.ledger import Ledger
+from runs.measured import measure
 from runs.phases import CLIENT_PHASES, COLOUR, NAMES, PHASES
 from runs.rows import ClientRow, RoundRow
 from runs.svg import BOTTOM, TOP, Chart, nice_ticks
@@ -28,7 +28,7 @@ def gantt(ledger: Ledger, round_: int, stragglers: Sequence[int], span_s: float)
     """One row a client, from the plan's sending; the x axis reaches `span_s`."""
     spans = ledger.drawn[round_]
     window = round_span(spans)
-    seen = client_durations(spans)
+    seen = {client for client, own in measure(spans).items() if own.seconds}
     first = sorted(seen, key=lambda client: (client not in stragglers, client))
     clients = sorted(first[:_MOST_CLIENTS])
     if window is None or not clients:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import cast
 
@@ -35,24 +36,55 @@ def plain(value: object) -> Json:
 def encode(item: Span | Event) -> str:
     """One line, with its newline. Made by hand where every value is what its type says, because
     a large run has a million of these."""
-    when = (item.start_s, item.end_s) if isinstance(item, Span) else (item.time_s,)
-    if not all(type(instant) is float and math.isfinite(instant) for instant in when):
-        return _encode(plain(_line(item))) + "\n"
-    try:
-        notes = _encode(item.notes) if item.notes else "{}"
-    except (TypeError, ValueError):  # something JSON does not know, or not a finite number
-        return _encode(plain(_line(item))) + "\n"
     client = "null" if item.client is None else int(item.client)
+    notes = _notes(item.notes) if item.notes else "{}"
     if isinstance(item, Span):
+        start_s, end_s = item.start_s, item.end_s
+        if notes is None or not (_is_finite_float(start_s) and _is_finite_float(end_s)):
+            return _encode(plain(_line(item))) + "\n"
         return (
             f'{{"schema":{SCHEMA},"type":"span","phase":{_text(item.phase)},"round":{item.round},'
-            f'"client":{client},"start_s":{item.start_s!r},"end_s":{item.end_s!r},'
+            f'"client":{client},"start_s":{start_s!r},"end_s":{end_s!r},'
             f'"bytes_up":{item.bytes_up},"bytes_down":{item.bytes_down},"notes":{notes}}}\n'
         )
+    if notes is None or not _is_finite_float(item.time_s):
+        return _encode(plain(_line(item))) + "\n"
     return (
         f'{{"schema":{SCHEMA},"type":"event","kind":{_text(item.kind)},"round":{item.round},'
         f'"client":{client},"time_s":{item.time_s!r},"notes":{notes}}}\n'
     )
+
+
+def _is_finite_float(value: object) -> bool:
+    return type(value) is float and value - value == 0.0
+
+
+def _notes(notes: Mapping[str, Json]) -> str | None:
+    """As JSON; None if JSON does not know something in it or a number is not finite."""
+    parts = []
+    for key, value in notes.items():
+        if type(value) is float:
+            if value - value != 0.0:
+                return None
+            said = repr(value)
+        elif type(value) is str:
+            said = encode_basestring(value)
+        elif type(value) is int:
+            said = repr(value)
+        elif value is None or type(value) is bool:
+            said = _WORDS[value]
+        else:
+            try:
+                said = _encode(value)
+            except (TypeError, ValueError):
+                return None
+        if type(key) is not str:
+            return None
+        parts.append(f"{_text(key)}:{said}")
+    return "{" + ",".join(parts) + "}"
+
+
+_WORDS: Mapping[bool | None, str] = {None: "null", True: "true", False: "false"}
 
 
 def _line(item: Span | Event) -> dict[str, object]:
@@ -63,7 +95,7 @@ def _line(item: Span | Event) -> dict[str, object]:
 
 @cache
 def _text(word: str) -> str:
-    """Phases and kinds are few."""
+    """Phases, kinds and the keys of notes are few."""
     return _encode(word)
 
 

@@ -1,7 +1,10 @@
 """rounds.csv and clients.csv: the rows as whole lines of text. Knows no file."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from operator import attrgetter
+from typing import Any
 
 from runs.phases import NAMES
 from runs.rows import ClientRow, RoundRow
@@ -15,6 +18,9 @@ ROUND_HEADER = (
     *(f"critical_{name}_s" for name in NAMES),
 )
 CLIENT_HEADER = tuple(f.name for f in fields(ClientRow))
+
+
+_SPECIAL = re.compile('[,"\r\n]')
 
 
 def header(columns: Iterable[str]) -> str:
@@ -36,22 +42,29 @@ def round_line(row: RoundRow) -> str:
 
 
 def client_line(row: ClientRow) -> str:
-    return _line([getattr(row, name) for name in CLIENT_HEADER])
+    return _line(_client_cells(row))
+
+
+_client_cells = attrgetter(*CLIENT_HEADER)
 
 
 def _line(cells: Iterable[object]) -> str:
     """RFC 4180 but for the line's end; None is an empty cell; times keep nanoseconds."""
-    return ",".join(map(_cell, cells)) + "\n"
+    return (
+        ",".join([_SAID[type(c)](c) if type(c) in _SAID else _text(str(c)) for c in cells]) + "\n"
+    )
 
 
-def _cell(cell: object) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, float):
-        return f"{cell:.9g}"
-    text = str(cell)
-    if isinstance(cell, str) and any(special in text for special in ',"\r\n'):
+def _text(text: str) -> str:
+    if _SPECIAL.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text
+
+
+_SAID: Mapping[type, Callable[[Any], str]] = {
+    type(None): lambda cell: "",
+    bool: lambda cell: "true" if cell else "false",
+    int: str,
+    float: "{:.9g}".format,
+    str: _text,
+}

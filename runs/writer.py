@@ -8,6 +8,9 @@ from pathlib import Path
 
 from runs.disk import Disk, Lines
 
+MOST_HELD = 1 << 16
+"""Characters."""
+
 
 class Writer:
     """After a refused append a file gets no more lines: the next would be glued to a torn one."""
@@ -17,10 +20,28 @@ class Writer:
         self._disk = disk
         self._files: dict[str, Lines] = {}
         self._torn: set[str] = set()
+        self._held: dict[str, list[str]] = {}
+        self._held_size = 0
         self.errors: list[str] = []
 
+    def hold(self, name: str, text: str) -> None:
+        """Whole lines, to be written with the next that are appended, or when there are many: a
+        call of the system for each would take longer than all the rest of recording."""
+        self._held.setdefault(name, []).append(text)
+        self._held_size += len(text)
+        if self._held_size >= MOST_HELD:
+            self.release()
+
+    def release(self) -> None:
+        """Write what is held."""
+        held, self._held, self._held_size = self._held, {}, 0
+        for name, texts in held.items():
+            self.append(name, "".join(texts))
+
     def append(self, name: str, text: str) -> None:
-        """Whole lines."""
+        """Whole lines, after those held."""
+        if self._held:
+            self.release()
         if name in self._torn:
             return
         try:
@@ -39,6 +60,7 @@ class Writer:
             self._remember(name, error)
 
     def close(self) -> None:
+        self.release()
         for name, file in self._files.items():
             try:
                 file.close()

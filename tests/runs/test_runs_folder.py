@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from protocol.telemetry import Event, Span
+from protocol.telemetry import Event, Json, Span
 from runs import records, sheets
 from runs.analysis import analyse, summarise_run
 from runs.disk import FullDisk
@@ -303,3 +303,34 @@ def test_a_span_survives_its_line(phase: str, start: float, lasts: float, up: in
     line = records.encode(span)
     assert line.count("\n") == 1
     assert records.decode(line) == span
+
+
+NUMBERS = st.floats() | st.integers() | st.booleans() | st.none()
+NOTES = st.dictionaries(st.text(), NUMBERS | st.text() | st.lists(NUMBERS, max_size=2), max_size=4)
+
+
+@given(notes=NOTES, at=st.floats())
+def test_a_line_made_by_hand_is_the_one_json_makes(notes: dict[str, Json], at: float) -> None:
+    event = Event("odd", 3, None, at, notes)
+    plain = {"kind": "odd", "round": 3, "client": None, "time_s": at, "notes": notes}
+    expected = records.plain({"schema": 1, "type": "event", **plain})
+    assert json.loads(records.encode(event)) == expected
+
+
+def test_spans_wait_for_the_next_event_and_are_then_in_order(
+    tmp_path: Path, config: Config
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", config)
+    events = tmp_path / "run" / "events.jsonl"
+    folder.record(Span("fit", 1, 0, 0.0, 1.0))
+    assert events.read_text() == ""
+    folder.record(Event("client_lost", 1, 0, 1.5))
+    assert [json.loads(line)["type"] for line in events.read_text().splitlines()] == [
+        "span",
+        "event",
+    ]
+    for instant in range(1000):
+        folder.record(Span("fit", 1, 0, float(instant), instant + 1.0))
+    assert len(events.read_text().splitlines()) > 500  # held no longer than 64 KiB last
+    folder.close("interrupted")
+    assert len(events.read_text().splitlines()) == 1003
