@@ -119,10 +119,10 @@ class ChoosingServer(GuardedServer):
         return message.chosen
 
     def _answering(self) -> frozenset[int]:
-        threshold, about = self.machine.terms.threshold, self._about
-        answering = {c for c in self._attesting if len(about.get(c, ())) >= threshold}
-        self.machine.check_enough(answering, "the survivors' attestations")
-        return frozenset(answering)
+        """Each holder that attests does so of all it holds: so whoever's secrets have enough such
+        holders has as many signatures."""
+        self.machine.check_enough(self._attesting, "the survivors' attestations")
+        return frozenset(self._attesting)
 
     def _shown(self, client: int) -> Mapping[int, bytes]:
         """As many as it takes."""

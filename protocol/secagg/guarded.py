@@ -86,6 +86,8 @@ class GuardedClient(ABC):
         return self._machine.mask_cost(words)
 
     def mask(self, words: Words, offset: int) -> None:
+        if self._signed is not None:
+            raise LocalError("the vector is whole: who survived has been signed")
         self._machine.mask(words, offset)
         self.tally = self._machine.tally
 

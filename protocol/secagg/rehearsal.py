@@ -12,6 +12,7 @@ from protocol.codec import decode, encode
 from protocol.messages import Message
 from protocol.secagg.aggregate import Aggregate
 from protocol.secagg.client import ClientMachine
+from protocol.secagg.guarded import GuardedClient, GuardedServer
 from protocol.secagg.keys import Randomness
 from protocol.secagg.packing import pack
 from protocol.secagg.ring import Words
@@ -37,12 +38,16 @@ class Rehearsal:
         self,
         terms: Terms,
         randomness: Callable[[int], Randomness],
-        lost: Mapping[int, Lost] | None = None,
+        lost: Mapping[int, int] | None = None,
     ) -> None:
         """`randomness(client)` is that client's source."""
         self.server = ServerMachine(terms)
+        self.front: ServerMachine | GuardedServer = self.server
+        """Whom keys are handed to, and who says what became of them."""
         self.clients = {c: ClientMachine(c, terms, randomness(c)) for c in terms.graph.clients}
-        self.lost = dict(lost or {})
+        self.parties: Mapping[int, ClientMachine | GuardedClient] = self.clients
+        """What stands around the machines, if anything does."""
+        self.lost: dict[int, int] = dict(lost or {})
         self.notes: dict[int, Mapping[int, bytes]] = {}
         """What each client learnt of its peers."""
         self.heard: list[tuple[int, Message | bytes]] = []
@@ -57,14 +62,14 @@ class Rehearsal:
 
     def keys(self) -> None:
         for client in self._present(self.clients, Lost.KEYS):
-            message = self._hear(client, self.clients[client].advertise())
-            self.server.receive_keys(client, message)
-        self.server.close_keys()
+            message = self._hear(client, self.parties[client].advertise())
+            self.front.receive_keys(client, message)
+        self.front.close_keys()
 
     def shares(self, note: bytes = b"") -> None:
         for client in self._present(self.clients, Lost.SHARES):
-            machine = self.clients[client]
-            machine.receive_roster(over_the_wire(self.server.roster_for(client)))
+            machine = self.parties[client]
+            machine.receive_roster(over_the_wire(self.front.roster_for(client)))
             message = self._hear(client, machine.share(note))
             self.server.receive_shares(client, message)
         self.server.close_shares()
@@ -73,7 +78,7 @@ class Rehearsal:
         """Masks and adds up; a client lost here has received its delivery all the same."""
         total = Aggregate(next(iter(vectors.values())).size, ring_bits)
         for client in self._present(self.clients, Lost.SHARES):
-            machine = self.clients[client]
+            machine = self.parties[client]
             delivery = over_the_wire(self.server.delivery_for(client))
             self.notes[client] = machine.receive_delivery(delivery)
             machine.mask(vectors[client], 0)
@@ -93,7 +98,7 @@ class Rehearsal:
         total.remove(self.server.close_unmasking())
         return total.words
 
-    def _present(self, clients: Mapping[int, object], message: Lost) -> list[int]:
+    def _present(self, clients: Mapping[int, object], message: int) -> list[int]:
         return [client for client in clients if self.lost.get(client, 9) > message]
 
     def _hear(self, client: int, message: M) -> M:
