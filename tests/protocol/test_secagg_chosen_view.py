@@ -47,7 +47,7 @@ def up_to_vectors(lost: dict[int, int] | None = None) -> GuardedRehearsal:
 def test_exactly_what_is_handed_over() -> None:
     """By client and kind. Choices are known to all whom they concern, shares sealed for the chosen,
     and revealed are one secret's shares of each owner."""
-    lost = {7: LostGuarded.VECTOR}
+    lost: dict[int, int] = {7: LostGuarded.VECTOR}
     rehearsal = play(lost)
     rehearsal.run({c: np.zeros(4, VECTOR) for c in IDS}, 32)
     alive = [c for c in IDS if c != 7]
