@@ -53,8 +53,12 @@ class RunSettings:
     """Whether a client expands its masks, on a core of its own, while it downloads and trains."""
     mean: str = "participation"
     """`participation`: divide each coordinate by who trained it; `all`: by everybody."""
-    partition: str = "iid"
+    partition: str | None = None
+    """`iid`, `dirichlet`, `shards`, `user`, or `natural`: by user where users are known."""
     alpha: float = 0.5
+    train_examples: int = 0
+    """How many of the task's training examples are used; 0: all."""
+    test_examples: int = 0
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None

@@ -172,8 +172,10 @@ def _prepare(settings: RunSettings) -> Study:
             settings.data,
             clients,
             settings.seed,
-            settings.partition,
+            settings.partition or define(settings.task).defaults.partition,
             settings.alpha,
+            settings.train_examples,
+            settings.test_examples,
         )
     )
     if settings.aggregation == "plain" and settings.adversary == "active":
@@ -191,7 +193,7 @@ def _prepare(settings: RunSettings) -> Study:
         strategy_settings,
         VectorLayout(task.structure, strategy.counts(strategy_settings)),
         FixedPoint(settings.clip, settings.ring_bits, weight, clients),
-        _client_settings(settings, strategy_settings, clients, weight),
+        _client_settings(settings, strategy_settings, task.settings, weight),
     )
     _check_draw(study)
     if settings.aggregation != "plain":
@@ -230,7 +232,7 @@ def _strategy_settings(settings: RunSettings) -> StrategySettings:
 
 
 def _client_settings(
-    settings: RunSettings, strategy: StrategySettings, clients: int, weight: int
+    settings: RunSettings, strategy: StrategySettings, task: TaskSettings, weight: int
 ) -> ClientSettings:
     defaults = define(settings.task).defaults
     optimiser = settings.optimiser or defaults.optimiser
@@ -238,10 +240,12 @@ def _client_settings(
         raise BadInput(f"optimiser: must be one of {', '.join(OPTIMISERS)}, got {optimiser!r}")
     return ClientSettings(
         task=settings.task,
-        partition=settings.partition,
-        alpha=settings.alpha,
-        clients=clients,
-        seed=settings.seed,
+        partition=task.partition,
+        alpha=task.alpha,
+        train_examples=task.train_examples,
+        test_examples=task.test_examples,
+        clients=task.clients,
+        seed=task.seed,
         epochs=settings.epochs or defaults.epochs,
         batch_size=settings.batch_size or defaults.batch_size,
         learning_rate=settings.learning_rate or defaults.learning_rate,
@@ -264,6 +268,7 @@ def config(study: Study) -> dict[str, object]:
     settings, training = study.settings, study.client_settings
     run = asdict(settings) | {
         "metric": study.task.metric,
+        "partition": study.task.partition,
         "epochs": training.epochs,
         "batch_size": training.batch_size,
         "learning_rate": training.learning_rate,

@@ -28,12 +28,15 @@ class PartitionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """How to split: `iid`, `dirichlet` (`alpha`: smaller is more uneven), `shards` or `shared`."""
+    """How to split: `iid`, `dirichlet` (`alpha`: smaller is more uneven), `shards`, `shared` or
+    `user`."""
 
     name: str
     clients: int
     least: int
     alpha: float = 1.0
+    users: Labels | None = None
+    """Who each example is of, for `user`."""
 
 
 def split(labels: Labels, partition: Partition, seed: int) -> tuple[Indices, ...]:
@@ -86,8 +89,24 @@ def _shards(labels: Labels, partition: Partition, generator: np.random.Generator
     return [np.concatenate([shards[number] for number in numbers]) for numbers in drawn]
 
 
+def _by_user(labels: Labels, partition: Partition, generator: np.random.Generator) -> list[Indices]:
+    """Users are dealt out whole; a client has several where there are more users than clients."""
+    if partition.users is None:
+        raise PartitionError("user: nobody knows whose examples these are")
+    users = np.unique(partition.users)
+    if len(users) < partition.clients:
+        raise PartitionError(f"user: {len(users)} users for {partition.clients} clients")
+    hands = np.array_split(generator.permutation(users), partition.clients)
+    return [np.flatnonzero(np.isin(partition.users, hand)) for hand in hands]
+
+
 Splitter = Callable[[Labels, Partition, np.random.Generator], list[Indices]]
-PARTITIONS: Mapping[str, Splitter] = {"iid": _iid, "dirichlet": _dirichlet, "shards": _shards}
+PARTITIONS: Mapping[str, Splitter] = {
+    "iid": _iid,
+    "dirichlet": _dirichlet,
+    "shards": _shards,
+    "user": _by_user,
+}
 
 
 def _topped_up(shares: list[Indices], least: int) -> list[Indices]:

@@ -4,15 +4,16 @@ The types only; the tasks themselves are in `learning.tasks`. Must not know roun
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from learning.examples import Examples
 from learning.models import Model
 from learning.partition import Indices, Labels
 from learning.structure import Structure
+from protocol.settings import ClientSettings
 
 
 class TaskError(ValueError):
@@ -28,8 +29,28 @@ class TaskSettings:
     clients: int = 20
     seed: int = 0
     partition: str = "iid"
+    """A name of `learning.partition`, or `natural`: by user where users are known, else
+    `dirichlet`."""
     alpha: float = 1.0
     """Concentration of the `dirichlet` partition; without effect in the others."""
+    train_examples: int = 0
+    """How many of the training examples are used, drawn by the seed; 0: all."""
+    test_examples: int = 0
+
+    @classmethod
+    def of_client(cls, settings: ClientSettings, data_dir: str | None) -> "TaskSettings":
+        """What a client was told, with its own data folder."""
+        told = {field.name: getattr(settings, field.name) for field in fields(ClientSettings)}
+        names = {field.name for field in fields(cls)} & told.keys()
+        return cls(settings.task, data_dir, **{name: told[name] for name in names})
+
+
+def drawn(count: int, limit: int, seed: int) -> Indices:
+    """Which of `count` examples are used, ascending: `limit` of them, drawn by the seed; 0: all."""
+    if not 0 < limit < count:
+        return np.arange(count)
+    generator = np.random.default_rng([seed, 0xD7A3])  # a stream of its own beside other seeds
+    return np.sort(generator.choice(count, limit, replace=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +62,7 @@ class TrainingDefaults:
     batch_size: int
     learning_rate: float
     optimiser: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Examples:
-    """Images and their labels. Pixels stay in their file's bytes until a batch is taken."""
-
-    images: NDArray[np.uint8] | NDArray[np.float32]
-    labels: Labels
-    mean: float
-    """Of the training pixels; subtracted, then divided by their standard deviation."""
-    deviation: float
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, indices: Indices) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs float32 [n, 1, height, width], standardised, and labels int64 [n]."""
-        pixels = self.images[indices].astype(np.float32)
-        pixels -= np.float32(self.mean)
-        pixels /= np.float32(self.deviation)
-        # Channels last in memory: a fifth less time for a CNN's step on a CPU than channels first.
-        inputs = torch.from_numpy(pixels[..., np.newaxis]).permute(0, 3, 1, 2)
-        return inputs, torch.from_numpy(self.labels[indices])
+    partition: str = "iid"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +74,8 @@ class Corpus:
     model: Model
     card: str
     """What the data is and where it came from, with checksums; plain lines."""
+    users: Labels | None = None
+    """Who wrote or spoke each training example, numbered from 0; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,9 @@ class Task:
     """Each client's training examples."""
     label_shares: NDArray[np.float64]
     """[clients, classes]: the mix of labels that each client is judged on."""
+
+    partition: str = "iid"
+    """How the data was really shared out."""
 
     @property
     def name(self) -> str:

@@ -18,6 +18,9 @@ class ClientSettings:
     partition: str
     alpha: float
     """Concentration of the Dirichlet partition; unused by the others."""
+    train_examples: int
+    """How many training examples of the task are used in all; 0: every one."""
+    test_examples: int
     clients: int
     """Size of the fleet: how many parts the data is split into, the most a sum is over."""
     seed: int

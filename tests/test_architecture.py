@@ -39,6 +39,9 @@ PRODUCT = {*EVERYTHING, "run_testbed"}
 IMPURE = {"asyncio", "aiohttp", "torch", "time", "random", "socket"}
 """What the pure protocol gets from its callers or does without."""
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
+MAY_UNPICKLE = {"learning/cifar.py"}
+"""Files whose formats are pickles: each by an unpickler that admits a short list of types, and
+only after the file's checksum."""
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "import_module"}
 FORBIDDEN_NAMES = {"utils.py", "common.py", "base.py", "manager.py", "helpers.py"}
 MOST_LINES = 350
@@ -163,7 +166,8 @@ def test_nothing_foreign_is_unpickled_or_evaluated(room: str) -> None:
     offences = {
         str(path.relative_to(ROOT)): found
         for path in files_of(room)
-        if (found := unsafe_offences(path.read_text(encoding="utf-8")))
+        if str(path.relative_to(ROOT)) not in MAY_UNPICKLE
+        and (found := unsafe_offences(path.read_text(encoding="utf-8")))
     }
     assert offences == {}
 

@@ -69,10 +69,7 @@ async def prepare_client(
     identity: tuple[int, bytes], settings: ClientSettings, data_dir: str | None, device: Device
 ) -> Client:
     """Load the data of client `identity` = (id, session) and calibrate the device on it."""
-    task_settings = TaskSettings(
-        settings.task, data_dir, settings.clients, settings.seed, settings.partition, settings.alpha
-    )
-    task = await asyncio.to_thread(load_task, task_settings)
+    task = await asyncio.to_thread(load_task, TaskSettings.of_client(settings, data_dir))
     strategy_settings = _strategy_settings(settings)
     strategy = lookup(settings.strategy)
     with device.tracer.span("calibrate", 0):

@@ -1,6 +1,7 @@
 """The tasks, one file each, and how one is loaded and shared out over clients."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -8,11 +9,16 @@ from numpy.typing import NDArray
 
 from learning.partition import Partition, PartitionError, split
 from learning.structure import Vector
-from learning.task import Corpus, Task, TaskDefinition, TaskError, TaskSettings
+from learning.task import Corpus, Task, TaskDefinition, TaskError, TaskSettings, drawn
+from learning.tasks.cifar10 import CIFAR10
 from learning.tasks.digits import DIGITS
+from learning.tasks.fashion_mnist import FASHION_MNIST
 from learning.tasks.femnist import FEMNIST
+from learning.tasks.shakespeare import SHAKESPEARE
 
-TASKS: Mapping[str, TaskDefinition] = {task.name: task for task in (DIGITS, FEMNIST)}
+TASKS: Mapping[str, TaskDefinition] = {
+    task.name: task for task in (DIGITS, CIFAR10, FEMNIST, SHAKESPEARE, FASHION_MNIST)
+}
 
 
 def define(name: str) -> TaskDefinition:
@@ -26,20 +32,29 @@ def define(name: str) -> TaskDefinition:
 def load_task(settings: TaskSettings) -> Task:
     """Load a task's data and share it out; kept for the process's later calls."""
     definition = define(settings.name)
-    corpus = definition.load(settings)
-    partition = Partition(
-        settings.partition, settings.clients, definition.defaults.batch_size, settings.alpha
-    )
+    corpus = _limited(definition.load(settings), settings)
+    name = settings.partition
+    if name == "natural":
+        name = "dirichlet" if corpus.users is None else "user"
+    least = definition.defaults.batch_size
+    partition = Partition(name, settings.clients, least, settings.alpha, corpus.users)
     try:
         shares = split(corpus.train.labels, partition, settings.seed)
     except PartitionError as error:
         raise TaskError(f"{settings.name}: {error}") from error
     judged = [corpus.train.labels[share] for share in shares]
-    if settings.partition == "iid":
+    if name == "iid":
         # A small IID share's label mix differs from the whole by chance only.
         judged = [corpus.test.labels] * settings.clients
     mix = np.array([_mix(labels, definition.classes) for labels in judged])
-    return Task(settings, definition, corpus, shares, mix)
+    return Task(settings, definition, corpus, shares, mix, name)
+
+
+def _limited(corpus: Corpus, settings: TaskSettings) -> Corpus:
+    train = drawn(len(corpus.train), settings.train_examples, settings.seed)
+    test = drawn(len(corpus.test), settings.test_examples, settings.seed)
+    users = None if corpus.users is None else corpus.users[train]
+    return replace(corpus, train=corpus.train.take(train), test=corpus.test.take(test), users=users)
 
 
 @lru_cache(maxsize=2)
@@ -53,7 +68,7 @@ def initial_vector(settings: TaskSettings) -> Vector:
 def data_card(task: Task) -> str:
     """What the run trains on: source, checksums, split, and counts for each client."""
     settings, corpus = task.settings, task.corpus
-    how = settings.partition
+    how = task.partition
     if how == "dirichlet":
         how += f" (alpha {settings.alpha:g})"
     counts = [len(share) for share in task.shares]

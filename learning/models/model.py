@@ -1,9 +1,8 @@
-"""The networks: how each is built at given widths, and the description of its neurons.
+"""A network as this project knows one: how to build it at given widths, and whose each weight is.
 
-Adding one is writing one function and its line in MODELS. Must not know data or training.
+Must not know data or training.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -41,46 +40,7 @@ class Model:
         return module
 
 
-def femnist_cnn(classes: int, widths: tuple[int, int, int] = (16, 64, 120)) -> Model:
-    """The FEMNIST network at FLuID's widths: 410,022 parameters with 62 classes.
-
-    'Same' padding and two halvings leave 7 x 7 positions a channel; the count fixes both.
-    """
-    names = ("conv1", "conv2", "dense1")
-    groups = [Group(name, width) for name, width in zip(names, widths, strict=True)]
-    groups.append(Group("output", classes, prunable=False))
-
-    def build(widths: Widths) -> nn.Module:
-        first, second, hidden = widths["conv1"], widths["conv2"], widths["dense1"]
-        layers: OrderedDict[str, nn.Module] = OrderedDict(
-            conv1=nn.Conv2d(1, first, 5, padding=2),
-            pool1=nn.MaxPool2d(2),
-            relu1=nn.ReLU(),
-            conv2=nn.Conv2d(first, second, 5, padding=2),
-            pool2=nn.MaxPool2d(2),
-            relu2=nn.ReLU(),
-            flatten=nn.Flatten(),
-            dense1=nn.Linear(second * 49, hidden),
-            relu3=nn.ReLU(),
-            output=nn.Linear(hidden, classes),
-        )
-        return nn.Sequential(layers)
-
-    conv1, conv2, dense1, output = groups
-    parameters = [
-        *_layer(conv1, None, inputs=1, kernel=(5, 5)),
-        *_layer(conv2, conv1, kernel=(5, 5)),
-        *_layer(dense1, conv2, positions=49),
-        *_layer(output, dense1),
-    ]
-    return _model(groups, parameters, build, (1, 28, 28))
-
-
-MODELS: Mapping[str, Callable[[int], Model]] = {"femnist-cnn": femnist_cnn}
-"""Every network, by name: a function of the number of classes."""
-
-
-def _layer(
+def layer(
     group: Group,
     source: Group | None,
     *,
@@ -106,12 +66,14 @@ def _layer(
     return [weight, Parameter(f"{group.name}.bias", (group.size,), (outward,))]
 
 
-def _model(
+def described(
     groups: list[Group],
     parameters: list[Parameter],
     build: Callable[[Widths], nn.Module],
     input_shape: tuple[int, ...],
 ) -> Model:
+    """The model of those parts; `input_shape` is that of one sample."""
+
     @cache
     def of_full_model() -> dict[str, int]:
         return count_macs(lambda: build(structure.sizes), input_shape)

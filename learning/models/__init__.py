@@ -1,0 +1,18 @@
+"""The networks. Adding one is writing one function and its line in MODELS."""
+
+from collections.abc import Callable, Mapping
+
+from learning.models.convolutional import femnist_cnn, vgg9
+from learning.models.dense import mlp
+from learning.models.model import Model
+from learning.models.recurrent import character_lstm
+
+MODELS: Mapping[str, Callable[[int], Model]] = {
+    "femnist-cnn": femnist_cnn,
+    "vgg9": vgg9,
+    "character-lstm": character_lstm,
+    "mlp": mlp,
+}
+"""Every network, by name: a function of the number of classes."""
+
+__all__ = ["MODELS", "Model", "character_lstm", "femnist_cnn", "mlp", "vgg9"]
