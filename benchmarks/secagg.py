@@ -22,7 +22,7 @@ from protocol.codec import encode
 from protocol.secagg.aggregate import Aggregate
 from protocol.secagg.graph import CompleteGraph
 from protocol.secagg.keys import Sum
-from protocol.secagg.masks import Keystream, Mask, Masks, apply_to_all, faster_keystream
+from protocol.secagg.masks import Keystream, Mask, Masks, by_segment, faster_keystream
 from protocol.secagg.packing import pack, packed_size, unpack
 from protocol.secagg.prepared import PreparedMask
 from protocol.secagg.regular_graph import RegularGraph, choose_degree
@@ -73,7 +73,7 @@ def masks(repeat: int) -> None:
         row(f"expand and add, {keystream}", taken_s, len(some))
     row("expand and add, gcm, 64-bit words", best(repeat, Masks(some).apply, wide, 0), len(some))
     with ThreadPoolExecutor(2) as executor:
-        taken_s = best(repeat, apply_to_all, some, words, Keystream.GCM, executor)
+        taken_s = best(repeat, lambda: list(executor.map(lambda j: j(), by_segment(some, words))))
         row("expand and add, gcm, two threads", taken_s, len(some))
     CONSOLE.print(table)
     CONSOLE.print(f"faster keystream here: {faster_keystream(time.perf_counter)}")

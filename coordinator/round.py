@@ -18,6 +18,7 @@ from coordinator.model import GlobalModel, UnusableSum
 from coordinator.registry import ABSENT, Client
 from coordinator.status import Status, Transfer
 from coordinator.summation import Place, Step, Summation, SumRule
+from coordinator.unmasking import Unmasking
 from coordinator.uploads import SpoolRoom, Upload, UploadRejected
 from protocol.checksum import UploadChecksum
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
@@ -78,6 +79,7 @@ class Round:
         self._tracer = around.tracer
         self._summation = _started(around.rule, place, tuple(self._parties))
         self._aggregate = Aggregate(around.model.words, around.rule.ring_bits)
+        self._unmasking = Unmasking(self._summation, self._aggregate)
         self._adding = asyncio.Lock()
         self._gathering: Gathering[object] = Gathering(())
         self._phase = ""
@@ -109,6 +111,8 @@ class Round:
             raise RoundFailed(f"the sum is no model: {error}") from error
         except ProtocolError as error:  # shares that give no secret show only once combined
             raise RoundFailed(f"the sum cannot be unmasked: {error}") from error
+        finally:
+            await self._unmasking.close()
         return RoundResult(
             self._number,
             self._attempt,
@@ -128,8 +132,7 @@ class Round:
         survivors = await self._collect()
         for step in summation.closing:
             await self._ask(step)
-        if masks := await asyncio.to_thread(summation.masks):
-            await asyncio.to_thread(self._aggregate.remove, masks)
+        await self._unmasking.finish()
         return survivors
 
     async def _collect(self) -> Sequence[int]:
@@ -223,6 +226,7 @@ class Round:
             self._gathering.lose(client, str(error))
             return
         self._gathering.answer(client, message)
+        self._unmasking.go_on()
         if self._summation.enough():
             self._gathering.finish()
 

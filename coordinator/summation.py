@@ -5,7 +5,7 @@ upload, and which messages close it. `coordinator.round` carries the steps out, 
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -60,8 +60,15 @@ class Summation(Protocol):
     def enough(self) -> bool:
         """Whether the step under way needs no more answers."""
 
+    def recoverable(self) -> Sequence[int]:
+        """Clients whose masks can be worked out before all answers are in, each told once."""
+
+    def masks_of(self, clients: Sequence[int]) -> tuple[Mask, ...]:
+        """Of such clients, what to remove from the vectors' sum. Not on the event loop: it takes
+        its time. Raises ProtocolError if the sum is lost."""
+
     def masks(self) -> tuple[Mask, ...]:
-        """What to remove from the vectors' sum, once all steps are done."""
+        """The others, once all steps are done."""
 
 
 class PlainSummation:
@@ -90,6 +97,12 @@ class PlainSummation:
 
     def enough(self) -> bool:
         return False
+
+    def recoverable(self) -> Sequence[int]:
+        return ()
+
+    def masks_of(self, clients: Sequence[int]) -> tuple[Mask, ...]:
+        return ()
 
     def masks(self) -> tuple[Mask, ...]:
         return ()
@@ -127,6 +140,12 @@ class SecureSummation:
 
     def enough(self) -> bool:
         return self.machine.recoverable
+
+    def recoverable(self) -> Sequence[int]:
+        return self.machine.take_recoverable()
+
+    def masks_of(self, clients: Sequence[int]) -> tuple[Mask, ...]:
+        return self.machine.masks_of(clients)
 
     def masks(self) -> tuple[Mask, ...]:
         return self.machine.close_unmasking()

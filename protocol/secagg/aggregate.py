@@ -5,14 +5,14 @@ once it is complete and its digest agrees, because nothing can be taken out agai
 client, file or socket.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
 
 from protocol.errors import LocalError, ProtocolError
 from protocol.secagg import cost
-from protocol.secagg.masks import Keystream, Mask, apply_to_all
+from protocol.secagg.masks import Keystream, Mask, by_segment
 from protocol.secagg.packing import packed_size, unpack
 from protocol.secagg.ring import Words, word_type
 from protocol.work import Tally
@@ -55,11 +55,23 @@ class Aggregate:
         keystream: Keystream = Keystream.GCM,
         executor: Executor | None = None,
     ) -> None:
-        """Apply the masks that the server machine worked out; on the executor's threads, if any."""
+        """Apply masks that the server machine worked out; on the executor's threads, if any."""
+        jobs = self.removal(masks, keystream)
+        if executor is None:
+            for job in jobs:
+                job()
+        else:
+            for future in [executor.submit(job) for job in jobs]:
+                future.result()
+
+    def removal(
+        self, masks: Sequence[Mask], keystream: Keystream = Keystream.GCM
+    ) -> list[Callable[[], None]]:
+        """`remove` as jobs, each for a part of the vector: in any order, on any threads."""
         if not self.vectors:
             raise LocalError("there is no vector to remove masks from")
-        apply_to_all(masks, self._sum, keystream, executor)
         self.tally = cost.masks(len(masks), self._sum.nbytes)
+        return by_segment(masks, self._sum, keystream)
 
     @property
     def words(self) -> Words:

@@ -8,9 +8,9 @@ A key is used for one vector only, hence nonces need not differ between keys.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
@@ -108,20 +108,15 @@ def _chunks(offset: int, size: int, word_bytes: int) -> Iterator[tuple[int, int]
         offset = stop
 
 
-def apply_to_all(
-    masks: Sequence[Mask], words: Words, keystream: Keystream, executor: Executor | None = None
-) -> None:
-    """Apply masks to a whole vector, segment by segment, on the executor's threads if given."""
+def by_segment(
+    masks: Sequence[Mask], words: Words, keystream: Keystream = Keystream.GCM
+) -> list[Callable[[], None]]:
+    """Jobs that together apply the masks to a whole vector: in any order, on any threads."""
 
     def segment(start: int) -> None:
         Masks(masks, keystream).apply(words[start : start + SEGMENT_WORDS], start)
 
-    starts = range(0, words.size, SEGMENT_WORDS)
-    if executor is None:
-        Masks(masks, keystream).apply(words, 0)
-    else:
-        for future in [executor.submit(segment, start) for start in starts]:
-            future.result()
+    return [partial(segment, start) for start in range(0, words.size, SEGMENT_WORDS)]
 
 
 def faster_keystream(timer: Callable[[], float]) -> Keystream:

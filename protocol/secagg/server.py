@@ -6,7 +6,7 @@ client's bad message costs the others nothing. It never sees an update: vectors 
 `protocol.secagg.aggregate`, and what must be subtracted from their sum is all that it works out.
 """
 
-from collections.abc import Container, Mapping, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import replace
 from enum import IntEnum
 
@@ -48,6 +48,10 @@ class ServerMachine:
         """What was revealed of the one secret of each owner, by index; at most threshold-many."""
         self._recoverable = 0
         """Owners of whom enough was revealed."""
+        self._untold: list[int] = []
+        """Those among them that have not been handed out."""
+        self._multiplications = 0
+        self._agreements = 0
 
     # --- keys
 
@@ -152,33 +156,55 @@ class ServerMachine:
         shares = self._shares.setdefault(owner, {})
         if len(shares) < self.terms.threshold:
             shares[index] = share
-            self._recoverable += len(shares) == self.terms.threshold
+            if len(shares) == self.terms.threshold:
+                self._recoverable += 1
+                self._untold.append(owner)
 
     @property
     def recoverable(self) -> bool:
         """Whether enough shares are in: nobody else need be waited for."""
         return self.phase is Phase.UNMASKING and self._recoverable == len(self._sealed)
 
-    def close_unmasking(self) -> tuple[Mask, ...]:
-        """End the sum; return the masks to apply to the vectors' sum so that the updates' remains:
-        each survivor's own, and each between a survivor and a lost peer.
+    def take_recoverable(self) -> tuple[int, ...]:
+        """Whose secrets can be combined by now, each told once: for `masks_of`."""
+        untold, self._untold = tuple(self._untold), []
+        return untold
 
-        TooFewSurvivors if shares are lacking; ProtocolError if shares of a lost client's key are
-        false: whose, cannot be told, so the sum is lost.
+    def masks_of(self, owners: Sequence[int]) -> tuple[Mask, ...]:
+        """What to apply to the vectors' sum on account of recoverable owners: the own mask of each
+        survivor, and what survivors masked with each lost client.
+
+        May run in a thread of its own, one call at a time, while further answers are received.
+        ProtocolError if shares of a lost client's key are false: whose, cannot be told, so the sum
+        is lost.
+        """
+        masks: list[Mask] = []
+        agreements, recovery = 0, Recovery()
+        for owner in owners:
+            if owner in self._added:
+                masks.append(self._self_mask(owner, recovery))
+            else:
+                left_over = self._left_over(owner, recovery)
+                agreements += 1 + len(left_over)
+                masks += left_over
+        self._multiplications += recovery.multiplications
+        self._agreements += agreements
+        return tuple(masks)
+
+    def close_unmasking(self) -> tuple[Mask, ...]:
+        """End the sum; return all masks that `masks_of` was not asked for: with them applied, the
+        vectors' sum is the updates'. `tally` is that of all masks.
+
+        TooFewSurvivors if shares are lacking; ProtocolError as in `masks_of`.
         """
         if self.phase is not Phase.UNMASKING:
             raise LocalError(f"unmasking cannot be closed in {self._phase_name()}")
         self.check_enough(self._answered)
-        recovery = Recovery()
-        masks = [self._self_mask(client, recovery) for client in sorted(self._added)]
-        agreements = 0
-        for lost in sorted(self._sealed.keys() - self._added):
-            left_over = self._left_over(lost, recovery)
-            agreements += 1 + len(left_over)
-            masks += left_over
+        masks = self.masks_of(self._untold)
+        self._untold = []
         self.phase = Phase.DONE
-        self.tally = cost.recover(recovery.multiplications, agreements)
-        return tuple(masks)
+        self.tally = cost.recover(self._multiplications, self._agreements)
+        return masks
 
     def _self_mask(self, client: int, recovery: Recovery) -> Mask:
         seed = recovery.recover(self._shares[client], self.terms.threshold)

@@ -18,9 +18,10 @@ from protocol.secagg.masks import (
     Keystream,
     Mask,
     Masks,
-    apply_to_all,
+    by_segment,
     faster_keystream,
 )
+from protocol.secagg.packing import pack
 from protocol.secagg.ring import Words
 
 KEY = hashlib.sha256(b"a key").digest()
@@ -107,11 +108,22 @@ def test_threads_change_nothing(threads: int) -> None:
     expected = words.copy()
     masks = [Mask(KEY, 1), Mask(bytes(32), -1)]
     Masks(masks).apply(expected, 0)
+    total = Aggregate(words.size, 32)
+    total.add(pack(words, 32))
     if threads:
         with ThreadPoolExecutor(threads) as executor:
-            apply_to_all(masks, words, Keystream.GCM, executor)
+            total.remove(masks, Keystream.GCM, executor)
     else:
-        apply_to_all(masks, words, Keystream.GCM)
+        total.remove(masks)
+    assert (total.words == expected).all()
+
+
+def test_segments_may_come_in_any_order() -> None:
+    words = np.arange(2 * SEGMENT_WORDS + 5, dtype="<u4")
+    expected = words.copy()
+    Masks([Mask(KEY, 1)]).apply(expected, 0)
+    for job in reversed(by_segment([Mask(KEY, 1)], words)):
+        job()
     assert (words == expected).all()
 
 

@@ -10,10 +10,13 @@ import pytest
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
 from protocol.messages import PublicKeys, SealedShares, Unmask
 from protocol.secagg.keys import Sum
+from protocol.secagg.regular_graph import RegularGraph
 from protocol.secagg.rehearsal import Lost, Rehearsal
+from protocol.secagg.ring import Words
 from protocol.secagg.server import Phase, ServerMachine
 from protocol.secagg.terms import Terms
 from protocol.sizes import SEALED_BYTES
+from protocol.work import Operation
 
 IDS = (1, 2, 3, 4, 5)
 SUM = Sum(b"session-16-bytes", 7, 2)
@@ -301,6 +304,31 @@ def test_it_says_when_enough_shares_are_in() -> None:
         answer = scene.fleet.clients[client].unmask(scene.server.survivors_for(client))
         scene.server.receive_unmask(client, answer)
         assert scene.server.recoverable == (count == 3)
+
+
+def test_what_can_be_recovered_is_told_once_and_closing_gives_the_rest() -> None:
+    """Two neighbours on either side: some owners have enough before others do."""
+    clients = range(1, 13)
+    graph = RegularGraph.drawn(clients, 4, bytes(32), SUM)
+    fleet = Rehearsal(Terms(SUM, graph, 3), Source, {7: Lost.VECTOR})
+    words: dict[int, Words] = {c: np.full(5, c, "<u4") for c in clients}
+    fleet.keys()
+    fleet.shares()
+    total, server = fleet.vectors(words, 32), fleet.server
+    told: list[int] = []
+    for client in sorted(server.survivors)[:-1]:
+        server.receive_unmask(client, fleet.clients[client].unmask(server.survivors_for(client)))
+        if client < 8:
+            ready = server.take_recoverable()
+            total.remove(server.masks_of(ready))
+            told += ready
+        if server.recoverable:
+            break
+    assert 0 < len(told) < 12
+    total.remove(server.close_unmasking())
+    assert (total.words == sum(clients) - 7).all()
+    assert server.tally[Operation.KEY_AGREEMENT] == 1 + len(graph.neighbours(7))
+    assert server.take_recoverable() == ()
 
 
 def test_a_lie_about_a_lost_clients_key_is_noticed() -> None:
