@@ -22,9 +22,11 @@ class TcpChannel(Channel):
     ) -> None:
         super().__init__(pipe, receiver)
         self._path = path
-        rtt_s = None if handshake else path.rtt_s
-        self._sender = TcpSender(path.parameters, path.bottleneck, path.return_s, rtt_s)
+        self._sender = TcpSender(
+            path.parameters, path.bottleneck, path.return_s, path.rtt_s, handshake=handshake
+        )
         self._on_wire: list[Segment] = []
+        self._arrival_s = -math.inf
         path.bottleneck.join(self._sender)
 
     @property
@@ -85,14 +87,18 @@ class TcpChannel(Channel):
         receiver = sender.receiver
         parcel, start_s, sent_s, due_s, _ = transit
         self._path.bottleneck.started(parcel.wire_bytes, start_s, sent_s)
+        if due_s == math.inf:  # the link has ended
+            return
         s_per_byte = (sent_s - start_s) / parcel.wire_bytes
         before, left_bytes = receiver.expected, parcel.wire_bytes
         for segment in self._on_wire:
             left_bytes -= segment.payload_bytes + FRAMING_BYTES
             if loss.strikes():
                 sender.lost(segment)
-            else:
-                receiver.arrived(segment.seq, due_s - left_bytes * s_per_byte)
+                continue
+            # Where the delay varies, a load's first segments may not overtake the load before.
+            self._arrival_s = max(self._arrival_s, due_s - left_bytes * s_per_byte)
+            receiver.arrived(segment.seq, self._arrival_s)
         for seq in range(before, receiver.expected):
             self._hand_on(sender.board.segments[seq].payload_bytes, parcel.items)
         self._on_wire = []

@@ -14,7 +14,7 @@ from netem.link import FRAMING_BYTES, SEGMENT_BYTES
 from netem.tcp.bottleneck import Bottleneck
 from netem.tcp.congestion import CONTROLS
 from netem.tcp.parameters import INITIAL_WINDOW, SOCKET_BUFFER_BYTES, TcpParameters
-from netem.tcp.receiver import NO_SEGMENT, Ack, Receiver
+from netem.tcp.receiver import Ack, Receiver
 from netem.tcp.rtt import RoundTrips
 from netem.tcp.scoreboard import DELIVERED, Scoreboard, Segment
 
@@ -25,29 +25,31 @@ OPEN, RECOVERY, TIMED_OUT = range(3)
 
 
 class TcpSender:
-    """`return_s`: from a segment's arrival to the sender's knowing; `rtt_s`: what the handshake
-    took (None: this is the handshake)."""
+    """`return_s`: from a segment's arrival to the sender's knowing; `rtt_s`: what the connection's
+    handshake took, unless this is one."""
 
     def __init__(
         self,
         parameters: TcpParameters,
         bottleneck: Bottleneck,
         return_s: float,
-        rtt_s: float | None,
+        rtt_s: float,
+        *,
+        handshake: bool = False,
     ) -> None:
         self.entered: deque[tuple[float, Segment]] = deque()
         """What waits for the wire, with the time since when."""
         self.control = CONTROLS[parameters.congestion_control](parameters.second_s)
         self.state = OPEN
         self.board = Scoreboard()
-        self.receiver = Receiver(return_s, parameters.second_s)
+        self.receiver = Receiver(return_s, rtt_s, parameters.second_s)
         self.unsent_bytes = 0
         self.held = False
         self._second_s = parameters.second_s
         self._bottleneck = bottleneck
         self._runs: deque[int] = deque()
         self._trips = RoundTrips(parameters.second_s)
-        if rtt_s is not None:
+        if not handshake:
             self._trips.measured(rtt_s)
             self._trips.least_s = math.inf
         self._gone = 0
@@ -96,21 +98,17 @@ class TcpSender:
         if not self._gone and (not self._runs or self.held) and not self.board.next_lost():
             return math.inf
         ack_s = self.receiver.next_ack_s()
-        if self._gone:
-            timer_s = self._deadline()[0]
-            return timer_s if ack_s is None else min(ack_s, timer_s)
-        return math.inf if ack_s is None else ack_s
+        return min(ack_s, self._deadline()[0]) if self._gone else ack_s
 
     def step(self) -> None:
-        now_s, ack_s = self.next_event_s(), self.receiver.next_ack_s()
-        if ack_s is not None and ack_s <= now_s:
+        if self.receiver.next_ack_s() <= self.next_event_s():
             self._acknowledged(self.receiver.next_ack())
         else:
             self._expired(*self._deadline())
 
     def catch_up(self, now_s: float) -> None:
         """Take in the acknowledgements that came while there was nothing to do."""
-        while (ack_s := self.receiver.next_ack_s()) is not None and ack_s <= now_s:
+        while self.receiver.next_ack_s() <= now_s:
             self._acknowledged(self.receiver.next_ack())
 
     # Sending.
@@ -178,8 +176,7 @@ class TcpSender:
         board, now_s = self.board, ack.at_s
         advanced = ack.una > board.una
         news = board.acknowledged(ack.una)
-        if ack.beyond != NO_SEGMENT and (segment := board.selected(ack.beyond)) is not None:
-            news.append(segment)
+        news += [s for seq in ack.beyond if (s := board.selected(seq)) is not None]
         if advanced:
             self._timer_s = self._probe_from_s = now_s
         self._measure(news, now_s)
