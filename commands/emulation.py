@@ -20,9 +20,10 @@ from netem.jitter import Jitter
 from netem.link import LinkParameters
 from netem.machine import EmulatedMachine
 from netem.pace import Pace
+from netem.tcp.parameters import TcpParameters
 from netem.timer import Timer
+from profiles import NO_CONTROL, Network, NetworkJitter, NetworkTransport
 from profiles import Device as DeviceProfile
-from profiles import Network, NetworkJitter
 from protocol.telemetry import Json, Recorder, Tracer
 from worker.client import Device
 from worker.machine import Executor, in_thread
@@ -171,12 +172,24 @@ def links_of(site: Site, time_scale: float) -> LinkPair:
 
 def link_pair(network: Network, chance: tuple[int, ...] = (0,)) -> LinkPair:
     """`chance` seeds what is random about these two links, each direction for itself."""
-    one_way_s = network.rtt_s / 2
-    up, down = (_wander(network.jitter, (*chance, way)) for way in range(2))
     return LinkPair(
-        LinkParameters(network.up_bytes_per_s, one_way_s, variation=up),
-        LinkParameters(network.down_bytes_per_s, one_way_s, variation=down),
+        _link(network, network.up_bytes_per_s, (*chance, 0)),
+        _link(network, network.down_bytes_per_s, (*chance, 1)),
     )
+
+
+def _link(network: Network, bytes_per_s: float, seed: tuple[int, ...]) -> LinkParameters:
+    variation, tcp = _wander(network.jitter, seed), _tcp(network.transport, bytes_per_s, seed)
+    return LinkParameters(bytes_per_s, network.rtt_s / 2, variation=variation, tcp=tcp)
+
+
+def _tcp(
+    transport: NetworkTransport, bytes_per_s: float, seed: tuple[int, ...]
+) -> TcpParameters | None:
+    if transport.congestion_control == NO_CONTROL:
+        return None
+    queue_bytes = transport.queue_at(bytes_per_s)
+    return TcpParameters(transport.congestion_control, queue_bytes, transport.loss, seed)
 
 
 def _wander(jitter: NetworkJitter | None, seed: tuple[int, ...]) -> Jitter | None:

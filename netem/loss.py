@@ -6,9 +6,9 @@ import random
 class RandomLoss:
     """Draws from a stream of its own, so that a seed decides everything."""
 
-    def __init__(self, share: float, seed: int) -> None:
+    def __init__(self, share: float, seed: tuple[int, ...]) -> None:
         self._share = share
-        self._draw = random.Random(seed).random
+        self._draw = random.Random(f"loss {seed}").random
 
     def strikes(self) -> bool:
         """Whether the next segment is lost."""

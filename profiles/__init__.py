@@ -12,8 +12,10 @@ from profiles.jitter import NetworkJitter
 from profiles.network import Network, load_network
 from profiles.population import Population
 from profiles.quantity import Dimension, Quantity, Standing
+from profiles.transport import NO_CONTROL, NetworkTransport
 
 __all__ = [
+    "NO_CONTROL",
     "OPERATIONS",
     "Device",
     "Dimension",
@@ -22,6 +24,7 @@ __all__ = [
     "Member",
     "Network",
     "NetworkJitter",
+    "NetworkTransport",
     "Population",
     "Profile",
     "ProfileError",

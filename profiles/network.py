@@ -1,7 +1,7 @@
 """Network profiles: the steady access link of a device.
 
-Rates are what the link carries on the wire, framing included. Knows nothing of TCP, of traces or
-of who uses the link.
+Rates are what the link carries on the wire, framing included. Knows nothing of traces or of who
+uses the link.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,8 @@ from profiles.document import Table, read_table
 from profiles.jitter import DISTRIBUTION, NetworkJitter, parse_jitter
 from profiles.jitter import KEYS as JITTER_KEYS
 from profiles.quantity import Dimension, Quantity
+from profiles.transport import CONTROL, NetworkTransport, parse_transport
+from profiles.transport import KEYS as TRANSPORT_KEYS
 
 _FIGURES: tuple[tuple[str, Dimension], ...] = (
     ("down", Dimension.LINK_RATE),
@@ -31,13 +33,16 @@ class Network:
     down_bytes_per_s: float
     up_bytes_per_s: float
     rtt_s: float
+    transport: NetworkTransport
     quantities: Mapping[str, Quantity] = field(hash=False)
     jitter: NetworkJitter | None = None
 
     def to_mapping(self) -> dict[str, object]:
         """What its file holds, as plain values."""
         figures = {key: quantity.to_mapping() for key, quantity in self.quantities.items()}
-        words = {DISTRIBUTION: self.jitter.distribution} if self.jitter else {}
+        words = {CONTROL: self.transport.congestion_control}
+        if self.jitter:
+            words[DISTRIBUTION] = self.jitter.distribution
         return {"title": self.title, **figures, **words}
 
 
@@ -49,16 +54,18 @@ def load_network(name_or_path: str, folder: Path | None = None) -> Network:
 
 def parse_network(name: str, table: Table) -> Network:
     """The network described by a table."""
-    table.allow(("title", *(key for key, _ in _FIGURES), *JITTER_KEYS))
+    table.allow(("title", *(key for key, _ in _FIGURES), *JITTER_KEYS, *TRANSPORT_KEYS))
     title = table.text("title")
     quantities = {key: table.quantity(key, dimension) for key, dimension in _FIGURES}
     jitter, wandering = parse_jitter(table, quantities["rtt"].value)
+    transport, queueing = parse_transport(table)
     return Network(
         name,
         title,
         down_bytes_per_s=quantities["down"].value,
         up_bytes_per_s=quantities["up"].value,
         rtt_s=quantities["rtt"].value,
-        quantities=MappingProxyType(quantities | wandering),
+        transport=transport,
+        quantities=MappingProxyType(quantities | queueing | wandering),
         jitter=jitter,
     )

@@ -18,6 +18,7 @@ class Dimension(StrEnum):
     LINK_RATE = "B/s of a link"
     BYTE_RATE = "B/s of a computation"
     MEMORY = "B"
+    BUFFER = "B of a queue"
     MAC_RATE = "MAC/s"
     VALUE_RATE = "value/s"
     SPREAD = "geometric standard deviation"
@@ -31,11 +32,12 @@ UNITS: Mapping[Dimension, Mapping[str, float]] = MappingProxyType(
         Dimension.DURATION: {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9},
         Dimension.LINK_RATE: {"kbit/s": 1e3 / 8, "Mbit/s": 1e6 / 8, "Gbit/s": 1e9 / 8},
         Dimension.BYTE_RATE: {"kB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9},
+        Dimension.BUFFER: {"B": 1.0, "kB": 1e3, "MB": 1e6},
         Dimension.MEMORY: {"MiB": 2.0**20, "GiB": 2.0**30},
         Dimension.MAC_RATE: {"MMAC/s": 1e6, "GMAC/s": 1e9, "TMAC/s": 1e12},
         Dimension.VALUE_RATE: {"kvalue/s": 1e3, "Mvalue/s": 1e6, "Gvalue/s": 1e9},
         Dimension.SPREAD: {"gsd": 1.0},
-        Dimension.SHARE: {"%": 0.01},
+        Dimension.SHARE: {"%": 0.01, "fraction": 1.0},
     }
 )
 

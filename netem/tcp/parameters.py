@@ -37,7 +37,7 @@ class TcpParameters:
     congestion_control: str
     queue_bytes: float
     loss: float = 0.0
-    seed: int = 0
+    seed: tuple[int, ...] = (0,)
     second_s: float = 1.0
 
     def __post_init__(self) -> None:

@@ -49,7 +49,9 @@ def test_every_figure_has_a_unit_and_a_source_and_is_shown(name: str) -> None:
     assert isinstance(profile, Device | Network)
     text = show(profile)
     assert profile.name == name
-    assert len(profile.quantities) == (10 if isinstance(profile, Device) else 3)
+    assert len(profile.quantities) == (
+        10 if isinstance(profile, Device) else 4
+    )  # the queue is assumed
     for key, quantity in profile.quantities.items():
         assert quantity.unit
         assert len(quantity.source) > 3
@@ -119,7 +121,7 @@ def test_network_figures_are_bytes_and_seconds() -> None:
 
 def test_assumed_figures_are_marked_where_they_are_shown() -> None:
     lines = show(load_network("lan-1g")).splitlines()
-    assert [line[0] for line in lines if "assumed:" in line] == ["?", "?", "?"]
+    assert [line[0] for line in lines if "assumed:" in line] == ["?"] * 4
     assert lines[-1] == "~ derived   ? assumed   (otherwise cited)"
 
 
