@@ -10,7 +10,8 @@ from dataclasses import replace
 import aiohttp
 
 from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways
-from commands.execution import Invitation, hosted, stop_on_sigterm
+from commands.execution import Invitation, stop_on_sigterm
+from commands.hosting import hosted
 from commands.nets import Net, accesses
 from worker.reporting import RemoteRecorder
 

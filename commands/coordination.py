@@ -10,6 +10,7 @@ from aiohttp import web
 
 from commands.emulation import Clock
 from commands.model import FederatedModel
+from commands.randomness import Source, unpredictable
 from commands.study import Study
 from coordinator.admission import Admission
 from coordinator.app import build_app
@@ -38,12 +39,13 @@ class Access:
     token: str = field(repr=False)
     identities: Mapping[int, bytes] | None = None
     """Identity keys by client, known to all from outside the protocol."""
+    randomness: Source = unpredictable
 
 
 def build_coordinator(
     study: Study, recorder: Recorder, clock: Clock, executor: Executor, access: Access
 ) -> Coordinator:
-    session = secrets.token_bytes(SESSION_BYTES)
+    session = access.randomness("session")(SESSION_BYTES)
     limits = limits_of(study)
     task = study.task
     parts = Parts(
@@ -59,6 +61,7 @@ def build_coordinator(
             access.identities,
             study.corrupt,
             study.settings.crowd,
+            access.randomness,
         ),
         admission=Admission(
             access.token, session, study.client_settings.to_mapping(), limits.handshake_s

@@ -6,6 +6,7 @@ import ssl
 import sys
 from pathlib import Path
 
+from commands.clocks import refuse_virtual
 from commands.errors import BadInput
 from commands.options import add_run_options, settings_of
 
@@ -26,6 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     host, port = parse_address(arguments.listen)
     context = tls_of(arguments.cert, arguments.key)
     settings = settings_of(arguments)
+    refuse_virtual(settings, "coordinator")
     from commands.closing import close
     from commands.emulation import Host
     from commands.execution import Invitation, Listening, execute

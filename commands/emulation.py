@@ -5,14 +5,15 @@ as long as the device would. Nothing tells it so.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from ssl import SSLContext
 
 import aiohttp
 
-from learning.training import TrainingJob, train
+from commands.randomness import Source, unpredictable
+from learning.training import TrainingJob
 from netem.access import Access, StreamAccess
 from netem.device import LinkPair
 from netem.fidelity import FidelityMeter
@@ -26,8 +27,7 @@ from profiles import NO_CONTROL, Network, NetworkJitter, NetworkTransport
 from profiles import Device as DeviceProfile
 from protocol.telemetry import Json, Recorder, Tracer
 from worker.client import Device
-from worker.machine import Executor, in_thread
-from worker.pool import TrainingPool
+from worker.machine import Executor
 from worker.worker import Pins, Place, Worker
 
 Clock = Callable[[], float]
@@ -40,24 +40,22 @@ def run_clock(time_scale: float) -> Clock:
     return lambda: loop.time() / time_scale
 
 
+Undisturbed = Callable[[Sequence[TrainingJob]], AbstractAsyncContextManager[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What all emulated devices of this process share."""
 
     timer: Timer
-    pool: TrainingPool
+    trainer: Executor
+    """Where models are trained and judged."""
+    cpu: Executor
+    """Where short work is done: hashes, keys, masks."""
     time_scale: float
     clock: Clock
-    calibrations: asyncio.Semaphore
-    """How many devices may time their training at once: together they must leave the host time."""
-
-    @asynccontextmanager
-    async def undisturbed(self, jobs: Sequence[TrainingJob]) -> AsyncIterator[None]:
-        """See `worker.client.Device`."""
-        for job in jobs:
-            await self.pool.rehearse(_shape(job), train, job)
-        async with self.calibrations:
-            yield
+    undisturbed: Undisturbed
+    """See `worker.client.Device`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,7 @@ class Ways:
     on_joined: Callable[[str], None] = lambda credential: None
     pins: Callable[[int], Pins | None] = lambda member: None
     """By member: its identity and everybody's, where the coordinator is not believed."""
+    randomness: Source = unpredictable
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +104,8 @@ class EmulatedWorker:
             return EmulatedMachine(pace, executor, host.timer, self._meter, host.time_scale)
 
         self._device = Device(
-            machine(host.pool),
-            machine(in_thread),
+            machine(host.trainer),
+            machine(host.cpu),
             Tracer(recorder, host.clock, site.member, self._access.bytes_passed, self._late_s),
             host.undisturbed,
         )
@@ -116,7 +115,9 @@ class EmulatedWorker:
         member = self.site.member
         pins = None if member is None else ways.pins(member)
         device = self.site.device.name
-        place = Place(url, token, device, member, ways.data_dir, pins, self._time_scale)
+        place = Place(
+            url, token, device, member, ways.data_dir, pins, self._time_scale, self._draws(ways)
+        )
         timeout = aiohttp.ClientTimeout(total=None)  # a slow transfer is not a failed one
         connector = self._access.connector(limit=0, ssl=ways.ssl or True)
         try:
@@ -131,6 +132,9 @@ class EmulatedWorker:
 
     def _late_s(self) -> float:
         return (self._meter.late_s + self._access.late_s()) / self._time_scale
+
+    def _draws(self, ways: Ways) -> Source:
+        return lambda purpose: ways.randomness(f"client {self.site.member} {purpose}")
 
     def _joined(self, ways: Ways) -> Callable[[str], None]:
         def joined(credential: str) -> None:
@@ -158,11 +162,6 @@ class EmulatedWorker:
             overrun_s=measured.overrun_s / scale,
             late_jobs=measured.late_jobs,
         )
-
-
-def _shape(job: TrainingJob) -> tuple[object, ...]:
-    """What decides how a job's kernels look: one rehearsal for each is enough."""
-    return job.task, *((group, len(kept)) for group, kept in sorted(job.keep.items()))
 
 
 def links_of(site: Site, time_scale: float) -> LinkPair:

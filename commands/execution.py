@@ -1,17 +1,13 @@
-"""Executing a study in wall time: one function from settings to a finished run folder.
+"""Executing a study: one function from settings to a finished run folder.
 
 The same for `run` (workers on this host) and `coordinator` (workers from elsewhere): they differ
-in who brings the workers.
+in who brings the workers. And the same under either clock: they differ in the loop.
 """
 
 import asyncio
-import gc
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,20 +15,18 @@ from ssl import SSLContext
 from typing import Any
 
 from commands.coordination import Access, build_coordinator, new_token, served
-from commands.emulation import Host, run_clock
+from commands.emulation import Host
 from commands.errors import BadInput, Failure
+from commands.hosting import host_of, loop_of
 from commands.live import shown
+from commands.randomness import source_of
 from commands.study import Study, config
 from coordinator.errors import RunFailed
-from netem.timer import timer_for
+from netem.virtual.errors import VirtualClockError
 from protocol.telemetry import Json, Recorder, Tracer
 from runs.errors import RunFolderError
 from runs.folder import RunFolder
-from worker.pool import PoolError, TrainingPool
-
-SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may keep the interpreter from the event loop: the default of 5 ms would make
-links as late (measured: docs/links.md)."""
+from worker.pool import PoolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +74,12 @@ def execute(
         raise BadInput(f"--out: {error}") from error
     status, reason = "failed", "a fault of the testbed itself"
     try:
-        asyncio.run(_play(study, folder, workers, listening or Listening()))
+        with asyncio.Runner(loop_factory=loop_of(study.settings.clock)) as runner:
+            runner.run(_play(study, folder, workers, listening or Listening()))
         status, reason = "finished", ""
     except (KeyboardInterrupt, asyncio.CancelledError):
         status, reason = "interrupted", "stopped by the user"
-    except (RunFailed, PoolError, WorkerFailed) as error:
+    except (RunFailed, PoolError, WorkerFailed, VirtualClockError) as error:
         reason = str(error)
     except BadInput as error:
         reason = str(error)
@@ -113,11 +108,10 @@ def _closed(folder: RunFolder, status: str, reason: str) -> dict[str, Json]:
 async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Listening) -> None:
     stop_on_sigterm()
     async with AsyncExitStack() as stack:
-        host = await stack.enter_async_context(
-            hosted(study.settings.time_scale, study.settings.training_processes)
-        )
-        access = Access(new_token(), study.identities.public if study.identities else None)
-        coordinator = build_coordinator(study, folder, host.clock, host.pool, access)
+        host = await stack.enter_async_context(host_of(study.settings))
+        public = study.identities.public if study.identities else None
+        access = Access(new_token(), public, source_of(study.settings))
+        coordinator = build_coordinator(study, folder, host.clock, host.trainer, access)
         try:
             url = await stack.enter_async_context(
                 served(coordinator, (listening.host, listening.port), listening.ssl)
@@ -132,33 +126,6 @@ async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Li
         finally:
             shapes = {p.name: p.shape for p in study.task.structure.parameters}
             folder.write_model(coordinator.model.vector, shapes)
-
-
-@asynccontextmanager
-async def hosted(time_scale: float, training_processes: int | None) -> AsyncIterator[Host]:
-    """What emulated devices of this process share: a timer, training processes, a clock."""
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    # What torch and the rest leave in memory takes a full collection 0.2 s to walk: not again.
-    gc.collect()
-    gc.freeze()
-    loop = asyncio.get_running_loop()
-    # More threads than cores would only take the interpreter from one another.
-    loop.set_default_executor(ThreadPoolExecutor(os.cpu_count(), "crypto", _yield_to_links))
-    timer = timer_for(loop)
-    processes = training_processes or os.cpu_count() or 1
-    pool = TrainingPool(processes)
-    try:
-        yield Host(timer, pool, time_scale, run_clock(time_scale), asyncio.Semaphore(2 * processes))
-    finally:
-        pool.close()
-        timer.close()
-
-
-def _yield_to_links() -> None:
-    """A thread that computes gives way to the event loop. Linux has a niceness for each thread;
-    elsewhere it is the process's, and the loop would suffer with it."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, 10)
 
 
 GRACE_S = 10.0

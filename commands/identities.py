@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.errors import BadInput
+from commands.randomness import Source, unpredictable
 from protocol.identity import Identity
 from protocol.secagg.threshold import SMALLEST_CROWD
 from protocol.sizes import KEY_BYTES
@@ -28,8 +29,9 @@ class Identities:
     seeds: Mapping[int, bytes] = field(repr=False)
 
     @classmethod
-    def drawn(cls, clients: int) -> "Identities":
-        seeds = {client: os.urandom(KEY_BYTES) for client in range(clients)}
+    def drawn(cls, clients: int, source: Source = unpredictable) -> "Identities":
+        draw = source("identities")
+        seeds = {client: draw(KEY_BYTES) for client in range(clients)}
         return cls({client: Identity(seed).public for client, seed in seeds.items()}, seeds)
 
 

@@ -6,8 +6,8 @@ line a round instead.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.status import Status, Transfer
+from netem.virtual.loop import VirtualLoop
 from profiles import Fleet
 
 REFRESH_S = 0.2
@@ -27,34 +28,51 @@ SHOWN = 8
 async def shown(status: Status, fleet: Fleet) -> AsyncIterator[None]:
     """Show the status until the context ends."""
     console = Console(stderr=True)
-    drawing = asyncio.create_task(
-        _draw(console, status, fleet) if console.is_terminal else _tell(console, status)
-    )
-    try:
-        yield
-    finally:
-        drawing.cancel()
-        with suppress(asyncio.CancelledError):
-            await drawing
+    frames = _drawn(console, status, fleet) if console.is_terminal else _told(status)
+    loop = asyncio.get_running_loop()
+    with frames as show:
+        if isinstance(loop, VirtualLoop):  # by the host's clock: nothing of the run's passes
+            end = loop.watch(REFRESH_S, show)
+            try:
+                yield
+            finally:
+                end()
+            return
+        showing = asyncio.create_task(_repeated(show))
+        try:
+            yield
+        finally:
+            showing.cancel()
+            with suppress(asyncio.CancelledError):
+                await showing
 
 
-async def _draw(console: Console, status: Status, fleet: Fleet) -> None:
+async def _repeated(show: Callable[[], None]) -> None:
+    while True:
+        show()
+        await asyncio.sleep(REFRESH_S)
+
+
+@contextmanager
+def _drawn(console: Console, status: Status, fleet: Fleet) -> Iterator[Callable[[], None]]:
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            live.update(view(status, fleet), refresh=True)
-            await asyncio.sleep(REFRESH_S)
+        yield lambda: live.update(view(status, fleet), refresh=True)
 
 
-async def _tell(console: Console, status: Status) -> None:
+@contextmanager
+def _told(status: Status) -> Iterator[Callable[[], None]]:
     """A line when the fleet has assembled and when a round begins."""
     told = -1
-    while True:
+
+    def tell() -> None:
+        nonlocal told
         if told != status.round:
             told = status.round
             metric = "" if status.last_metric is None else f", metric {status.last_metric:.3f}"
             where = f"round {told} of {status.rounds}" if told else "waiting for workers"
             print(f"{where}{metric}", file=sys.stderr, flush=True)
-        await asyncio.sleep(REFRESH_S)
+
+    yield tell
 
 
 def view(status: Status, fleet: Fleet) -> RenderableType:

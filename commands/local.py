@@ -12,6 +12,7 @@ from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways
 from commands.execution import Invitation, WorkerFailed, Workers
 from commands.identities import pins_of, write_identities
 from commands.nets import Net, accesses, check_possible
+from commands.randomness import source_of
 from commands.study import Study
 from commands.worker import TOKEN_VARIABLE
 from learning.task import TaskError
@@ -37,7 +38,7 @@ def local_workers(study: Study) -> Workers:
         members = study.fleet.members
         sites = [Site(m.device, m.network, m.index, listed, settings.seed) for m in members]
         pins = pins_of(study.identities, settings.corrupt, settings.crowd)
-        ways = Ways(settings.data, pins=pins)
+        ways = Ways(settings.data, pins=pins, randomness=source_of(settings))
         try:
             async with (
                 accesses(net, sites, invitation.url) as accessed,

@@ -94,7 +94,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "placement": ("tasks", "processes"),
 }
 _NOT_BUILT = {
-    "clock": {"virtual"},
     "net": {"kernel"},
 }
 _AT_LEAST: dict[str, float] = {

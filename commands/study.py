@@ -9,8 +9,10 @@ from importlib.metadata import version
 from math import ceil, floor
 from pathlib import Path
 
+from commands.clocks import check_clock
 from commands.errors import BadInput
 from commands.identities import Identities
+from commands.randomness import source_of
 from commands.settings import RunSettings
 from learning.layout import Divisor, VectorLayout
 from learning.task import Task, TaskError, TaskSettings
@@ -155,13 +157,13 @@ def prepare(settings: RunSettings, identities: Identities | None = None) -> Stud
     except (ProfileError, TaskError, SettingsError, UnknownStrategy, LocalError) as error:
         raise BadInput(str(error)) from error
     if settings.adversary == "active" and settings.aggregation != "plain":
-        return replace(study, identities=identities or Identities.drawn(study.clients))
+        drawn = identities or Identities.drawn(study.clients, source_of(settings))
+        return replace(study, identities=drawn)
     return study
 
 
 def _prepare(settings: RunSettings) -> Study:
-    if settings.clock == "virtual" and settings.net != "stream":
-        raise BadInput(f"net: {settings.net}: the kernel keeps wall time: needs clock=wall")
+    check_clock(settings)
     fleet = load_fleet(settings.profile)
     strategy = lookup(settings.strategy)
     strategy_settings = _strategy_settings(settings)
@@ -276,6 +278,7 @@ def config(study: Study) -> dict[str, object]:
     }
     threshold, neighbours = (0, 0)
     if settings.aggregation != "plain":
+        run["keys"] = "seeded: insecure" if settings.clock == "virtual" else "random"
         threshold, neighbours = study.degree(study.planned)
     secure = {
         "protocol": settings.aggregation,

@@ -4,7 +4,7 @@ A `Summation` says which messages open a round, what is delivered to those who t
 upload, and which messages close it. `coordinator.round` carries the steps out, whichever it is.
 """
 
-import secrets
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from protocol.messages import (
 )
 from protocol.secagg.active import SignedServer
 from protocol.secagg.choosing import ChoosingServer
+from protocol.secagg.keys import Randomness
 from protocol.secagg.masks import Mask
 from protocol.secagg.pinned import Pinned
 from protocol.secagg.server import ServerMachine
@@ -194,13 +195,16 @@ class SumRule:
     """How many of all clients may be in league with an active coordinator."""
     crowd: int = SMALLEST_CROWD
     """Honest clients that a sum must be over, at least, which an active coordinator can learn."""
+    randomness: Callable[[str], Randomness] = lambda purpose: os.urandom
+    """A source for each purpose."""
 
     def plan(self, place: Place, parties: tuple[int, ...]) -> Plan:
         if self.aggregation == "plain":
             return Plan(*place, parties, self.aggregation, 0)
         threshold, neighbours = self.degree(len(parties))
         drawn = neighbours and self.identities is None  # otherwise clients choose
-        seed = secrets.token_bytes(GRAPH_SEED_BYTES) if drawn else b""
+        draw = self.randomness(f"graph of round {place[0]} attempt {place[1]}")
+        seed = draw(GRAPH_SEED_BYTES) if drawn else b""
         return Plan(*place, parties, self.aggregation, threshold, neighbours, seed)
 
     def start(self, plan: Plan) -> Summation:

@@ -13,6 +13,7 @@ from torch import nn
 from learning.structure import Vector
 from learning.task import Task, TaskSettings
 from learning.tasks import load_task
+from learning.training import compute_alike
 
 BATCH = 256
 """Large enough to be quick; conv activations stay near 50 MB."""
@@ -32,7 +33,7 @@ class Evaluation:
 
 def evaluate(settings: TaskSettings, vector: Vector) -> Evaluation:
     """Judge a full model. A model that diverged gets its poor metric and a NaN loss."""
-    torch.set_num_threads(1)
+    compute_alike()
     task = load_task(settings)
     tensors = task.structure.named(vector.copy())
     module = task.model.module(task.structure.sizes, tensors).eval()

@@ -66,7 +66,7 @@ def train(job: TrainingJob) -> TrainingResult:
     (seed, round, client), and nothing else is random.
     """
     _check(job)
-    torch.set_num_threads(1)
+    compute_alike()
     task = load_task(job.task)
     sub = SubModel(task.structure, job.keep)
     start = sub.extract(job.vector)
@@ -88,6 +88,12 @@ def train(job: TrainingJob) -> TrainingResult:
         raise _diverged(job, "weights that are not finite")
     update = sub.expand(trained - start)
     return TrainingResult(update, loss_sum / seen, task.examples(job.client), batches)
+
+
+def compute_alike() -> None:
+    """The same bits each time: one thread, and no algorithm whose order of sums may vary."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
 
 
 def work(job: TrainingJob) -> Tally:

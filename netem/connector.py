@@ -16,12 +16,19 @@ from aiohttp.client_proto import ResponseHandler
 
 from netem.device import DeviceLinks
 from netem.shaper import SocketSide, hide_nothing
+from netem.virtual.loop import VirtualLoop
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
 RECEIVE_BUFFER_BYTES = 65536
 """SO_RCVBUF, set before connecting so that the window offered stays small: the kernel must not
 swallow a download that the link still holds back."""
+
+
+KEEPALIVE_S = 3600.0
+"""How long an idle connection is kept: longer than any fit, or a device that trains for more than
+aiohttp's 15 s would connect anew for its upload. aiohttp measures this by the host's clock, so that
+under a virtual one nothing shorter would do either; its server gives up after 3630 s."""
 
 
 class ShapedConnector(aiohttp.TCPConnector):
@@ -32,6 +39,7 @@ class ShapedConnector(aiohttp.TCPConnector):
     """
 
     def __init__(self, links: DeviceLinks, **settings: Any) -> None:  # noqa: ANN401
+        settings.setdefault("keepalive_timeout", KEEPALIVE_S)
         super().__init__(socket_factory=_small_socket, **settings)
         self._links = links
 
@@ -46,11 +54,22 @@ class ShapedConnector(aiohttp.TCPConnector):
         except ConnectionAbortedError as error:
             key = settings["req"].connection_key
             raise aiohttp.ClientConnectorError(key, error) from error
-        made: tuple[object, Any] = await super()._wrap_create_connection(
-            lambda: SocketSide(factory(), self._links), **settings
-        )
-        side: SocketSide[ResponseHandler] = made[1]
+        side: SocketSide[ResponseHandler] = await self._socket_side(factory, settings)
         return side.transport, side.protocol
+
+    async def _socket_side(
+        self, factory: Callable[[], ResponseHandler], settings: dict[str, Any]
+    ) -> SocketSide[ResponseHandler]:
+        near = SocketSide(factory(), self._links)
+        if isinstance(self._loop, VirtualLoop):
+            key = settings["req"].connection_key
+            try:
+                await self._loop.create_connection(lambda: near, key.host, key.port)
+            except OSError as error:
+                raise aiohttp.ClientConnectorError(key, error) from error
+        else:
+            await super()._wrap_create_connection(lambda: near, **settings)
+        return near
 
 
 async def connect(
@@ -59,6 +78,10 @@ async def connect(
     """The same for a protocol of one's own: a shaped TCP connection."""
     await links.round_trip()
     loop = asyncio.get_running_loop()
+    if isinstance(loop, VirtualLoop):
+        near = SocketSide(factory(), links)
+        await loop.create_connection(lambda: near, host, port)
+        return near.transport, near.protocol
     infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     sock = _small_socket(infos[0])
     try:

@@ -34,7 +34,7 @@ MAY_DIFFER = frozenset(
 """What is compared, and what only names a run."""
 DESCRIBES = ("versions", "host", "commit", "created")
 """Where and with what a run was made; `notes` of the comparison says when they differ."""
-OF_AGGREGATION = ("secure_aggregation", "run.adversary")
+OF_AGGREGATION = ("secure_aggregation", "run.adversary", "run.keys")
 """Follow from the aggregation: may differ between runs whose aggregation does."""
 TARGET_SHARE = 0.95
 """Without a given target: this share of the baseline's best final metric (our choice)."""

@@ -124,8 +124,9 @@ class RunFolder:
             last_s = max((last for _, last in self._ledger.stretches), default=0.0)
             self.record(Event("run_finished", 0, None, last_s, notes))
         self._ledger.settle()
-        self._closed = summarise(self._ledger, self.path.name, status, reason)
         self._writer.close()
+        self._closed = summarise(self._ledger, self.path.name, status, reason)
+        self._closed["events_sha256"] = records.digest(self.path / "events.jsonl")
         if self._ledger.revised or self._writer.errors:
             self._write_rows()
         self._writer.replace("report.html", [report_html(self._closed, self._ledger)])

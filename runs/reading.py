@@ -30,8 +30,16 @@ def setting(summary: Summary) -> str:
         f"{net} net" if net else None,
         f"time × {scale:g}" if scale not in (None, 1.0) else None,
         f"seed {seed}" if seed is not None else None,
-        "MODELLED CRYPTO" if summary["crypto"] == "modelled" else None,
+        *cautions(summary),
     )
+
+
+def cautions(summary: Summary) -> tuple[str, ...]:
+    """In what the run is not the real thing."""
+    modelled = [part for part in ("crypto", "training") if summary.get(part) == "modelled"]
+    said = [f"MODELLED {part.upper()}" for part in modelled]
+    seeded = str(summary.get("keys") or "").startswith("seeded")
+    return (*said, "SEEDED KEYS: INSECURE") if seeded else tuple(said)
 
 
 def stable(summary: Summary) -> bool | None:
@@ -151,6 +159,12 @@ def verdict(summary: Summary) -> str:
 
 def broken(summary: Summary) -> str:
     return "; ".join(str(rule) for rule in items(table(summary, "fidelity"), "broken"))
+
+
+def event_log(summary: Summary) -> str | None:
+    """What identifies a run under the virtual clock: the same configuration gives the same log."""
+    digest = summary.get("events_sha256")
+    return f"sha256 {digest}" if digest and summary["clock"] == "virtual" else None
 
 
 STRAGGLER_COLUMNS = ("client", "device", "network", "slow in", "keep", "before", "after", "target")

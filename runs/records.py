@@ -1,5 +1,6 @@
 """Spans and events as lines of JSON, and back. Knows their shape, not their meaning."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -165,3 +166,12 @@ def read(path: Path) -> Iterator[Span | Event]:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise RunFolderError(f"{path}: must be UTF-8 text") from None
+
+
+def digest(path: Path) -> str | None:
+    """SHA-256 of an event log; None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

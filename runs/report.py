@@ -85,6 +85,7 @@ def _facts(summary: Summary) -> str:
         ("Aggregation", reading.aggregation(summary)),
         ("Fidelity", reading.fidelity(summary)),
         ("Outside rounds", reading.outside(summary)),
+        ("Event log", reading.event_log(summary)),
     ]
     rows = "".join(
         f"<tr><th>{escape(name)}</th><td>{escape(fact)}</td></tr>" for name, fact in facts if fact

@@ -43,6 +43,9 @@ class RunSettings:
     warmup_rounds: int
     time_scale: float | None
     modelled_crypto: bool
+    modelled_training: bool
+    keys: str | None
+    """How keys were drawn: `random`, or from the seed, which protects nothing."""
     metric: str
     target_metric: float | None
     fleet: str | None
@@ -82,6 +85,8 @@ def read_settings(config: Mapping[str, object]) -> RunSettings:
         warmup_rounds=whole(strategy, "warmup_rounds") or 0,
         time_scale=number(run, "time_scale"),
         modelled_crypto=text(run, "crypto") == "modelled",
+        modelled_training=text(run, "training") == "modelled",
+        keys=text(run, "keys"),
         metric=text(run, "metric") or "metric",
         target_metric=number(run, "target_metric"),
         fleet=text(fleet, "name"),

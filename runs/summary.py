@@ -35,6 +35,8 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "strategy": settings.strategy,
         "aggregation": settings.aggregation,
         "crypto": "modelled" if settings.modelled_crypto else "computed",
+        "training": "modelled" if settings.modelled_training else "computed",
+        "keys": settings.keys,
         "clock": settings.clock,
         "net": settings.net,
         "time_scale": settings.time_scale,

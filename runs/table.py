@@ -45,6 +45,9 @@ def closing_table(
     lines.add_row("Traffic", reading.traffic(summary))
     lines.add_row("Aggregation", reading.aggregation(summary))
     lines.add_row("Fidelity", _fidelity(summary))
+    log = reading.event_log(summary)
+    if log is not None:
+        lines.add_row("Event log", Text(log, overflow="fold"))
     if folder is not None:
         lines.add_row("Folder", Text(f"{folder}  (open its report.html)", overflow="fold"))
     unstable = reading.stable(summary) is False

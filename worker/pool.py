@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -32,39 +33,52 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare_child() -> None:
+def _prepare_child(gives_way: bool) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    if hasattr(os, "SCHED_IDLE"):
+    if gives_way and hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def _new_process() -> ProcessPoolExecutor:
+def _new_process(gives_way: bool) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")  # never fork a process that has threads
-    return ProcessPoolExecutor(1, mp_context=context, initializer=_prepare_child)
+    return ProcessPoolExecutor(
+        1, mp_context=context, initializer=_prepare_child, initargs=(gives_way,)
+    )
 
 
 class TrainingPool:
-    """An `Executor` over child processes, earliest deadline first."""
+    """An `Executor` over child processes, earliest deadline first.
 
-    def __init__(self, processes: int) -> None:
-        self._processes = [_new_process() for _ in range(processes)]
+    `gives_way`: to whatever else the host does, since links must not be late; under a virtual
+    clock nothing can be.
+    """
+
+    def __init__(self, processes: int, gives_way: bool = True) -> None:
+        self._gives_way = gives_way
+        self._processes = [_new_process(gives_way) for _ in range(processes)]
         self._idle = list(range(processes))
-        self._queue: list[tuple[float, int, asyncio.Future[Any], Callable[[int], None]]] = []
+        self._queue: list[tuple[float, int, Future[Any], Callable[[int], Future[Any]]]] = []
         self._sequence = itertools.count()
         self._rehearsals: dict[Hashable, asyncio.Future[list[Any]]] = {}
+        self._lock = threading.Lock()
 
     async def __call__(self, deadline_s: float, function: Callable[..., T], *args: object) -> T:
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        return await asyncio.wrap_future(self.submit(deadline_s, function, *args))
 
-        def start(slot: int) -> None:
-            job = self._submit(slot, function, *args)
-            job.add_done_callback(lambda job: self._hand_over(slot, job, done))
+    def submit(self, deadline_s: float, function: Callable[..., T], *args: object) -> "Future[T]":
+        """The same for callers that wait in their own way: whether the loop runs or not, the next
+        job starts as soon as a process is free."""
+        done: Future[T] = Future()
 
-        heapq.heappush(self._queue, (deadline_s, next(self._sequence), done, start))
+        def start(slot: int) -> "Future[T]":
+            return self._submit(slot, function, *args)
+
+        with self._lock:
+            heapq.heappush(self._queue, (deadline_s, next(self._sequence), done, start))
         self._dispatch()
-        return await done
+        return done
 
     async def rehearse(self, what: Hashable, function: Callable[..., Any], *args: object) -> None:
         """Run once in each process, the first time this is called for `what`: loads what later
@@ -80,6 +94,10 @@ class TrainingPool:
             raise PoolError("a training process died while it was being prepared") from error
 
     def close(self) -> None:
+        with self._lock:
+            waiting, self._queue = self._queue, []
+        for _, _, done, _ in waiting:
+            done.cancel()
         for process in self._processes:
             process.shutdown(wait=True, cancel_futures=True)
 
@@ -87,34 +105,29 @@ class TrainingPool:
         try:
             return self._processes[slot].submit(function, *args)
         except BrokenProcessPool:
-            self._processes[slot] = _new_process()
+            self._processes[slot] = _new_process(self._gives_way)
             return self._processes[slot].submit(function, *args)
 
     def _dispatch(self) -> None:
-        while self._idle and self._queue:
-            _, _, done, start = heapq.heappop(self._queue)
-            if not done.cancelled():
-                start(self._idle.pop())
+        """Called on the loop's thread and, as jobs end, on those of the executors."""
+        while True:
+            with self._lock:
+                if not self._idle or not self._queue:
+                    return
+                _, _, done, start = heapq.heappop(self._queue)
+                if not done.set_running_or_notify_cancel():
+                    continue
+                slot = self._idle.pop()
+            start(slot).add_done_callback(partial(self._hand_over, slot, done))
 
-    def _release(self, slot: int) -> None:
-        self._idle.append(slot)
+    def _hand_over(self, slot: int, done: "Future[T]", job: "Future[T]") -> None:
+        with self._lock:
+            self._idle.append(slot)
         self._dispatch()
-
-    def _hand_over(self, slot: int, job: "Future[T]", done: "asyncio.Future[T]") -> None:
-        """Called in the executor's own thread: give slot and result back to the loop."""
-
-        def settle() -> None:
-            self._release(slot)
-            if done.cancelled():
-                return
-            error = None if job.cancelled() else job.exception()
-            if job.cancelled() or isinstance(error, BrokenProcessPool):
-                done.set_exception(PoolError("a training process died (out of memory?)"))
-            elif error is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(job.result())
-
-        loop = done.get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle)
+        error = None if job.cancelled() else job.exception()
+        if job.cancelled() or isinstance(error, BrokenProcessPool):
+            done.set_exception(PoolError("a training process died (out of memory?)"))
+        elif error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(job.result())

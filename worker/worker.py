@@ -18,6 +18,7 @@ from protocol.secagg.active import SignedClient
 from protocol.secagg.choosing import ChoosingClient, choose
 from protocol.secagg.client import ClientMachine
 from protocol.secagg.guarded import GuardedClient
+from protocol.secagg.keys import Randomness
 from protocol.secagg.pinned import Pinned
 from protocol.secagg.terms import Terms
 from protocol.secagg.threshold import SMALLEST_CROWD
@@ -78,6 +79,8 @@ class Place:
     """With these the worker takes part in signed sums only, without them in no such sum."""
     time_scale: float = 1.0
     """By which this worker's clock is stretched; the run's must be the same."""
+    randomness: Callable[[str], Randomness] = lambda purpose: os.urandom
+    """A source for each purpose: what keys, shares and identity are drawn from."""
 
 
 class Worker:
@@ -98,7 +101,7 @@ class Worker:
         self._device = device
         self._on_joined = on_joined
         self._on_ready = on_ready
-        self._identity = place.pins.identity if place.pins else Identity.generate(os.urandom)
+        self._identity = _identity(place)
         self._client: Client | None = None
         self._retries = 0
         self._last_round = 0
@@ -175,7 +178,7 @@ class Worker:
         """Play the round; a message that came instead of what was due is handed back."""
         try:
             self._check_plan(client, plan)
-            party = _party(client, plan, channel, self._place.pins)
+            party = _party(client, plan, channel, self._place)
             await ClientRound(client, plan, party, transfers, channel).play()
         except LeftBehind as behind:
             return behind.message
@@ -197,20 +200,26 @@ class Worker:
             raise ProtocolError(f"the plan is of {plan.aggregation} aggregation, the run is not")
 
 
-def _party(client: Client, plan: Plan, channel: Channel, pins: Pins | None) -> Party:
+def _identity(place: Place) -> Identity:
+    return place.pins.identity if place.pins else Identity.generate(place.randomness("identity"))
+
+
+def _party(client: Client, plan: Plan, channel: Channel, place: Place) -> Party:
     if plan.aggregation == "plain":
         return PlainParty(plan, channel, client.device)
+    randomness = place.randomness(f"round {plan.round} attempt {plan.attempt}")
+    pins = place.pins
     if pins is None:
-        machine = ClientMachine(client.id, Terms.of_plan(client.session, plan), os.urandom)
+        machine = ClientMachine(client.id, Terms.of_plan(client.session, plan), randomness)
         return SecureParty(plan, channel, client.device, machine)
-    return GuardedParty(plan, channel, client.device, _guarded(client, plan, pins))
+    return GuardedParty(plan, channel, client.device, _guarded(client, plan, pins, randomness))
 
 
-def _guarded(client: Client, plan: Plan, pins: Pins) -> GuardedClient:
+def _guarded(client: Client, plan: Plan, pins: Pins, randomness: Randomness) -> GuardedClient:
     """Where each has few neighbours, this client chooses its own."""
     terms = Terms.of_plan(client.session, plan, active=True)
     pinned = Pinned(terms, pins.identities, pins.corrupt, pins.crowd)
     if plan.aggregation == "secagg":
-        return SignedClient(ClientMachine(client.id, terms, os.urandom), pins.identity, pinned)
-    terms = choose(terms, client.id, os.urandom)
-    return ChoosingClient(ClientMachine(client.id, terms, os.urandom), pins.identity, pinned)
+        return SignedClient(ClientMachine(client.id, terms, randomness), pins.identity, pinned)
+    terms = choose(terms, client.id, randomness)
+    return ChoosingClient(ClientMachine(client.id, terms, randomness), pins.identity, pinned)

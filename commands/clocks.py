@@ -1,0 +1,23 @@
+"""What goes with which clock, and what does not: said in one line before anything starts."""
+
+from commands.errors import BadInput
+from commands.settings import RunSettings
+
+
+def check_clock(settings: RunSettings) -> None:
+    """Raises BadInput where the virtual clock is asked for together with the real world."""
+    if settings.clock != "virtual":
+        return
+    if settings.net != "stream":
+        raise BadInput(f"net: {settings.net}: the kernel keeps wall time: needs clock=wall")
+    if settings.placement != "tasks":
+        raise BadInput(
+            f"clock: virtual: placement={settings.placement}: several processes have no common"
+            " virtual clock"
+        )
+
+
+def refuse_virtual(settings: RunSettings, command: str) -> None:
+    """Raises BadInput: workers of other machines live in real time."""
+    if settings.clock == "virtual":
+        raise BadInput(f"clock: virtual: not with `{command}`: its workers live in real time")
