@@ -13,8 +13,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -63,6 +64,8 @@ class TrainingPool:
         self._sequence = itertools.count()
         self._rehearsals: dict[Hashable, asyncio.Future[list[Any]]] = {}
         self._lock = threading.Lock()
+        self._clerk = ThreadPoolExecutor(1, "clerk")
+        """Takes what jobs give and starts the next, whether or not the loop runs."""
 
     async def __call__(self, deadline_s: float, function: Callable[..., T], *args: object) -> T:
         return await asyncio.wrap_future(self.submit(deadline_s, function, *args))
@@ -100,6 +103,7 @@ class TrainingPool:
             done.cancel()
         for process in self._processes:
             process.shutdown(wait=True, cancel_futures=True)
+        self._clerk.shutdown(wait=True)
 
     def _submit(self, slot: int, function: Callable[..., T], *args: object) -> "Future[T]":
         try:
@@ -109,7 +113,7 @@ class TrainingPool:
             return self._processes[slot].submit(function, *args)
 
     def _dispatch(self) -> None:
-        """Called on the loop's thread and, as jobs end, on those of the executors."""
+        """Called on the loop's thread and, as jobs end, on the clerk's."""
         while True:
             with self._lock:
                 if not self._idle or not self._queue:
@@ -118,7 +122,12 @@ class TrainingPool:
                 if not done.set_running_or_notify_cancel():
                     continue
                 slot = self._idle.pop()
-            start(slot).add_done_callback(partial(self._hand_over, slot, done))
+            start(slot).add_done_callback(partial(self._ended, slot, done))
+
+    def _ended(self, slot: int, done: "Future[T]", job: "Future[T]") -> None:
+        """Called on a thread of the process's executor, which may not be asked for more there."""
+        with suppress(RuntimeError):  # the pool has been closed meanwhile
+            self._clerk.submit(self._hand_over, slot, done, job)
 
     def _hand_over(self, slot: int, done: "Future[T]", job: "Future[T]") -> None:
         with self._lock:

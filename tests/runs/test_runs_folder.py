@@ -1,6 +1,7 @@
 """The folder on disk: never overwriting, never half-written, whole again when read."""
 
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -88,7 +89,9 @@ def test_what_is_loaded_is_what_was_recorded(
     again = fake_run()
     again.whole()
     assert list(loaded.items) == again.recorder.items
-    assert summarise(analyse(loaded.config, loaded.items), "r", "finished") == written
+    digest = hashlib.sha256((folder.path / "events.jsonl").read_bytes()).hexdigest()
+    found = summarise(analyse(loaded.config, loaded.items), "r", "finished")
+    assert found | {"events_sha256": digest} == written
 
 
 def test_config_is_toml_without_nulls(tmp_path: Path, config: Config) -> None:
