@@ -56,7 +56,7 @@ def build_coordinator(
         rule=SumRule(
             study.settings.aggregation,
             session,
-            study.settings.ring_bits,
+            study.fixed_point.ring_bits,
             study.degree,
             access.identities,
             study.corrupt,

@@ -57,7 +57,7 @@ def expect(study: Study, member: Member, common: tuple[TrainingJob, Tally]) -> E
     job, crypto = common
     network, pace = member.network, Pace(member.device.seconds_per_operation)
     down = wire_bytes(4 * study.task.structure.size) / network.down_bytes_per_s
-    body = packed_size(study.words, study.settings.ring_bits) + CHECKSUM_BYTES
+    body = packed_size(study.words, study.fixed_point.ring_bits) + CHECKSUM_BYTES
     up = wire_bytes(body) / network.up_bytes_per_s
     return Expected(
         control_s=_control_trips(study) * network.rtt_s,

@@ -46,7 +46,10 @@ class RunSettings:
     """Honest clients that a sum must be over, at least, which an active coordinator can learn."""
     lost: float = 0.1
     """Fraction of clients assumed to be lost in a round."""
-    ring_bits: int = 32
+    ring_bits: int | None = 32
+    """None, said `auto`: the narrowest ring that is fine enough for clients and weights."""
+    rounding: str = "nearest"
+    """To the nearest step of fixed point, or `stochastic`: up or down by seeded chance."""
     clip: float = 0.5
     """Largest change of one weight in one round that fixed point carries."""
     precompute: bool = False
@@ -91,6 +94,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "aggregation": ("plain", "secagg", "secagg+"),
     "adversary": ("semi-honest", "active"),
     "mean": ("participation", "all"),
+    "rounding": ("nearest", "stochastic"),
     "placement": ("tasks", "processes"),
 }
 _NOT_BUILT = {
@@ -109,6 +113,8 @@ _AT_LEAST: dict[str, float] = {
     "epochs": 1,
     "batch_size": 1,
 }
+_AUTO = {"ring_bits"}
+"""Settings that may be left to the run: None."""
 _BOOLEANS = {"true": True, "false": False}
 _MAY_BE_ZERO = {"straggler_share", "straggler_margin", "momentum", "corrupt", "lost"}
 _BELOW = {"momentum": 1.0, "corrupt": 1.0, "lost": 1.0, "learning_rate": 1e38}
@@ -141,6 +147,8 @@ def _parse(item: str) -> tuple[str, Any]:
         raise BadInput(f"--set: {item!r}: must be KEY=VALUE")
     key = key.strip().replace("-", "_")
     kinds = _kinds("--set", key)
+    if key in _AUTO and text == "auto":
+        return key, text
     try:
         return key, _value(kinds, text)
     except (KeyError, ValueError) as error:
@@ -157,6 +165,8 @@ def _value(kinds: tuple[type, ...], text: str) -> object:
 
 def _check(where: str, key: str, value: object) -> object:
     kinds = _kinds(where, key)
+    if key in _AUTO and value == "auto":
+        return None
     if float in kinds and type(value) is int:
         value = float(value)
     if type(value) not in kinds:

@@ -187,6 +187,7 @@ def _prepare(settings: RunSettings) -> Study:
     if settings.aggregation == "secagg+" and strategy.cuts:
         _check_room_for_cuts(settings)
     weight = max(task.examples(client) for client in range(clients))
+    fixed_point = _fixed_point(settings, weight, clients)
     study = Study(
         settings,
         fleet,
@@ -194,8 +195,8 @@ def _prepare(settings: RunSettings) -> Study:
         strategy,
         strategy_settings,
         VectorLayout(task.structure, strategy.counts(strategy_settings)),
-        FixedPoint(settings.clip, settings.ring_bits, weight, clients),
-        _client_settings(settings, strategy_settings, task.settings, weight),
+        fixed_point,
+        _client_settings(settings, strategy_settings, task.settings, fixed_point),
     )
     _check_draw(study)
     if settings.aggregation != "plain":
@@ -233,8 +234,14 @@ def _strategy_settings(settings: RunSettings) -> StrategySettings:
     return StrategySettings(**chosen)
 
 
+def _fixed_point(settings: RunSettings, weight: int, clients: int) -> FixedPoint:
+    if settings.ring_bits is None:
+        return FixedPoint.fitting(settings.clip, weight, clients)
+    return FixedPoint(settings.clip, settings.ring_bits, weight, clients)
+
+
 def _client_settings(
-    settings: RunSettings, strategy: StrategySettings, task: TaskSettings, weight: int
+    settings: RunSettings, strategy: StrategySettings, task: TaskSettings, fixed_point: FixedPoint
 ) -> ClientSettings:
     defaults = define(settings.task).defaults
     optimiser = settings.optimiser or defaults.optimiser
@@ -256,8 +263,9 @@ def _client_settings(
         strategy=settings.strategy,
         strategy_settings=asdict(strategy),
         clip=settings.clip,
-        ring_bits=settings.ring_bits,
-        max_weight=weight,
+        ring_bits=fixed_point.ring_bits,
+        rounding=settings.rounding,
+        max_weight=fixed_point.max_weight,
         aggregation=settings.aggregation,
         time_scale=settings.time_scale,
         adversary="semi-honest" if settings.aggregation == "plain" else settings.adversary,
@@ -286,7 +294,8 @@ def config(study: Study) -> dict[str, object]:
         "threshold": threshold,
         "neighbours": neighbours or study.planned - 1,
         **({"crowd": settings.crowd} if study.active else {}),
-        "ring_bits": settings.ring_bits,
+        "ring_bits": study.fixed_point.ring_bits,
+        "rounding": settings.rounding,
         "clip": settings.clip,
         "precompute": settings.precompute,
     }

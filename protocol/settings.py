@@ -35,6 +35,8 @@ class ClientSettings:
     clip: float
     """Largest |change of a weight| that fixed point can carry; larger ones are clipped, counted."""
     ring_bits: int
+    rounding: str
+    """To the `nearest` multiple of the step, or `stochastic`."""
     max_weight: int
     """Public bound on a client's number of examples, its weight in the mean."""
     aggregation: str

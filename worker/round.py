@@ -103,7 +103,9 @@ class ClientRound:
         client = self._client
         quantising = {Operation.QUANTISED_VALUE: float(client.words)}
         with self._tracer.span("mask", self._plan.round) as span:
-            words, clipped = await client.device.cpu.run(quantising, encode, client, fit)
+            words, clipped = await client.device.cpu.run(
+                quantising, encode, client, fit, self._plan.round
+            )
             span["clipped_fraction"] = clipped / client.task.structure.size
             await self._party.mask(words)
             return await asyncio.to_thread(pack, words, client.settings.ring_bits)
@@ -116,16 +118,20 @@ class ClientRound:
             return self._tracer.now() - start_s
 
 
-def encode(client: Client, fit: Fit) -> tuple[Words, int]:
+def encode(client: Client, fit: Fit, round_: int) -> tuple[Words, int]:
     """A client's vector in ring elements before masking, and how many coordinates were clipped.
 
     [update, weighted and quantised] ++ [participation counts] ++ [share of clipped coordinates]:
-    the last tells the mean over clients without telling anybody's own.
+    the last tells the mean over clients without telling anybody's own. Chance, if it rounds, is
+    keyed by (seed, round, client) and protects nothing: the masks do.
     """
     fixed_point, weight = client.fixed_point, fit.result.examples
     size = client.task.structure.size
     words: Words = np.zeros(client.words, dtype=fixed_point.word)
-    clipped = fixed_point.quantise(fit.result.update, weight, words[:size])
+    update, chance = fit.result.update, None
+    if client.settings.rounding == "stochastic":
+        chance = np.random.Generator(np.random.SFC64([client.settings.seed, round_, client.id]))
+    clipped = fixed_point.quantise(update, weight, words[:size], chance)
     share = round(clipped / size * fixed_point.share_parts)
     counts = client.layout.weights(fit.decision.keep, weight)
     fixed_point.encode_integers(np.append(counts, share), words[size:])

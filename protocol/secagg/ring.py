@@ -17,6 +17,9 @@ from protocol.errors import LocalError
 RING_BITS = (16, 24, 32, 40, 64)
 MIN_LEVELS = 15
 """Fewer steps between 0 and the clip bound than 4 bits: not an update any more, refused."""
+FINE_LEVELS = 1024
+"""What a ring chosen for its settings has at least: ten bits for an update of weight 1, many more
+for the weighted mean, in which each client's error is divided by its weight."""
 _EXACT = 2**50
 """Weighted values stay below this, where float64 arithmetic errs by far less than one step."""
 _ROUNDING_BITS = 0x4338_0000_0000_0000
@@ -65,6 +68,13 @@ class FixedPoint:
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "step", self.clip / levels)
 
+    @classmethod
+    def fitting(cls, clip: float, max_weight: int, max_clients: int) -> "FixedPoint":
+        """In the narrowest ring that leaves FINE_LEVELS, or in the widest."""
+        needed = FINE_LEVELS * max_weight * max_clients
+        wide_enough = (bits for bits in RING_BITS if needed < 2 ** (bits - 1))
+        return cls(clip, next(wide_enough, RING_BITS[-1]), max_weight, max_clients)
+
     @property
     def word(self) -> np.dtype[np.unsignedinteger[Any]]:
         return word_type(self.ring_bits)
@@ -88,11 +98,12 @@ class FixedPoint:
     ) -> int:
         """Write round(weight · values / step) into `out`; return how many values were clipped.
 
-        To the nearest step, or stochastically (unbiased) with a generator. NaN or infinity raises
-        LocalError and leaves `out` undefined.
+        To the nearest step, or stochastically with a generator: up or down by chance, so that the
+        mean is the value itself to within 2^-17 of a step. NaN or infinity raises LocalError and
+        leaves `out` undefined.
         """
         self._check_quantise(values, weight, out)
-        scratch = np.empty(min(_CHUNK, values.size), np.float64)
+        scratch, noise = np.empty((2, min(_CHUNK, values.size)), np.float64)
         clipped = 0
         for start in range(0, values.size, _CHUNK):
             chunk = values[start : start + _CHUNK]
@@ -100,8 +111,7 @@ class FixedPoint:
             np.multiply(chunk, weight / self.step, out=scaled, dtype=np.float64)
             clipped += _clip(scaled, weight * self.levels)
             if stochastic is not None:
-                scaled += stochastic.random(chunk.size)
-                np.floor(scaled, out=scaled)
+                _disturb(scaled, noise[: chunk.size], stochastic.bit_generator)
             _write_rounded(scaled, out[start : start + chunk.size])
         return clipped
 
@@ -148,6 +158,18 @@ def _write_rounded(scaled: NDArray[np.float64], out: Words) -> None:
         integers -= _ROUNDING_BITS
     # Down to 32 bits there is nothing to subtract: the constant's low 51 bits are zero.
     np.copyto(out, integers, casting="unsafe")
+
+
+def _disturb(
+    scaled: NDArray[np.float64], noise: NDArray[np.float64], bits: np.random.BitGenerator
+) -> None:
+    """Add to each value a number of (−1/2, 1/2), so that rounding to the nearest goes either way
+    with the right chance. 16 random bits each: numpy draws 64 for a float, which takes thrice as
+    long as all the rest."""
+    drawn = bits.random_raw(-(-scaled.size // 4)).view(np.int16)[: scaled.size]
+    np.multiply(drawn, 2.0**-16, out=noise)
+    noise += 2.0**-17
+    scaled += noise
 
 
 def _clip(scaled: NDArray[np.float64], bound: float) -> int:

@@ -62,6 +62,15 @@ BAD_INPUT = [
     ("worker --clock virtual", "run_testbed.py"),
     ("--set threshold=21", "threshold 21 is more than the 20 participants"),
     ("--set threshold=1", "threshold 1 is below 2"),
+    (
+        "--set aggregation=secagg+ --set adversary=active --set crowd=19",
+        "no number of chosen neighbours among 20 clients is safe with 2 corrupt",
+    ),
+    (
+        "--set aggregation=secagg+ --set adversary=active --set neighbours=8 --set threshold=5",
+        "8 chosen neighbours and threshold 5 among 20 clients, 2 corrupt: both secrets",
+    ),
+    ("--set adversary=active --set crowd=13", "threshold 14 must be at least the 2 corrupt"),
     ("--set straggler_share=1", "strategy: straggler_share: must be a number in [0, 1)"),
     ("--set evidence=rumour", "strategy: evidence: must be one of local, global"),
     ("--out {full}", "--out: {full}: exists and is not empty; nothing is overwritten"),
@@ -86,6 +95,10 @@ BAD_INPUT = [
     (f"{WORKER} --device pixel2 --profile mixed-20", "--device, --profile: exactly one of them"),
     (f"{WORKER} --device nonesuch", "nonesuch: device: no shipped device is named 'nonesuch'"),
     (f"{WORKER} --device pixel2 --network nonesuch", "nonesuch: network: no shipped network"),
+    (
+        f"{WORKER} --profile mixed-20 --identities {{missing}} --crowd 1",
+        "--crowd: must be at least 2, got 1",
+    ),
     (f"{WORKER} --device pixel2 --count 0", "--count: must be at least 1, got 0"),
     (f"{WORKER} --device pixel2 --processes 0", "--processes: must be at least 1, got 0"),
     (f"{WORKER} --device pixel2 --processes -1", "--processes: must be at least 1, got -1"),

@@ -50,6 +50,12 @@ def test_keys_may_be_written_with_dashes_and_values_with_equals_signs() -> None:
     assert resolve(None, {}, ["profile=a=b.toml"]).profile == "a=b.toml"
 
 
+def test_a_ring_may_be_left_to_the_run() -> None:
+    assert resolve(None, {}, ["ring_bits=auto"]).ring_bits is None
+    assert resolve(None, {}, ["ring_bits=24"]).ring_bits == 24
+    assert resolve(None, {}, []).ring_bits == 32
+
+
 WRONG_SETS = [
     # --set, its line
     ("rounds", "--set: 'rounds': must be KEY=VALUE"),
@@ -65,6 +71,9 @@ WRONG_SETS = [
     ("processes=0", "--set: processes: must be at least 1, got 0"),
     ("training_processes=0", "--set: training_processes: must be at least 1, got 0"),
     ("threshold=0", "--set: threshold: must be at least 1, got 0"),
+    ("crowd=1", "--set: crowd: must be at least 2, got 1"),
+    ("ring_bits=best", "--set: ring_bits: must be an integer, got 'best'"),
+    ("rounding=up", "--set: rounding: must be one of nearest, stochastic, got 'up'"),
     ("threshold=2.5", "--set: threshold: must be an integer, got '2.5'"),
     ("time_scale=fast", "--set: time_scale: must be a number, got 'fast'"),
     ("time_scale=0", "--set: time_scale: must be a positive finite number, got 0.0"),

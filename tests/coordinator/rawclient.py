@@ -148,7 +148,7 @@ class RawClient:
         counts = study.layout.weights({}, weight)
         study.fixed_point.encode_integers(np.append(counts, share), words[size:])
         self.machine.mask(words, 0)
-        packed = bytes(pack(words, study.settings.ring_bits))
+        packed = bytes(pack(words, study.fixed_point.ring_bits))
         checksum = UploadChecksum(self.welcome.credential, (self.round, 1))
         checksum.update(packed)
         return packed + checksum.digest()

@@ -25,6 +25,7 @@ GOOD = ClientSettings(
     strategy_settings={"min_keep": 0.25},
     clip=0.5,
     ring_bits=32,
+    rounding="nearest",
     max_weight=72,
     aggregation="secagg",
     adversary="semi-honest",

@@ -138,6 +138,71 @@ def test_stochastic_rounding_is_unbiased_and_repeatable() -> None:
     assert (ring.to_integers(out[:1000]) == ring.levels).all()  # never beyond the bound
 
 
+@pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5, 2**-15, 1 - 2**-15])
+@pytest.mark.parametrize("negative", [False, True])
+def test_stochastic_rounding_goes_up_as_often_as_it_should(fraction: float, negative: bool) -> None:
+    """To the one side with the value's own fraction as its chance, to within 5 deviations."""
+    ring = FixedPoint(1.0, 64, 1, 2**40)
+    size = 2**18
+    wanted = 5 + fraction
+    values = np.full(size, (-wanted if negative else wanted) * ring.step, np.float32)
+    exact = float(values[0]) / ring.step
+    out = np.empty(size, ring.word)
+    ring.quantise(values, 1, out, np.random.default_rng(3))
+    found = ring.to_integers(out)
+    assert np.abs(found - exact).max() < 1
+    deviation = np.sqrt(max(abs(exact) % 1 * (1 - abs(exact) % 1), 1 / size) / size)
+    assert abs(found.mean() - exact) < 5 * deviation + 2**-17
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    values=st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=50),
+    bits=st.sampled_from(RING_BITS),
+    weight=st.integers(0, 50),
+    seed=st.integers(0, 1000),
+)
+def test_a_stochastic_sum_errs_by_less_than_a_step_for_each_client(
+    values: list[float], bits: int, weight: int, seed: int
+) -> None:
+    clients = 7
+    ring = FixedPoint(1.0, bits, 50, clients)
+    vector = np.array(values, np.float32)
+    total = np.zeros(vector.size, np.int64)
+    for client in range(clients):
+        out = np.empty(vector.size, ring.word)
+        ring.quantise(vector, weight, out, np.random.default_rng([seed, client]))
+        total += ring.to_integers(out)
+    exact = clients * weight * vector.astype(np.float64)
+    slack = 2.0**-20 * max(1.0, float(np.abs(exact).max()))
+    assert (np.abs(total * ring.step - exact) <= clients * ring.step + slack).all()
+
+
+@pytest.mark.parametrize(
+    ("weight", "clients", "bits"),
+    [
+        (1, 20, 16),
+        (1, 31, 16),
+        (1, 32, 24),
+        (72, 20, 24),
+        (819, 10, 24),
+        (820, 10, 32),
+        (2000, 1000, 32),
+        (2**15, 2**15, 64),
+        (2**20, 2**20, 64),
+        (2**10, 2**18, 40),
+    ],
+)
+def test_the_ring_that_fits(weight: int, clients: int, bits: int) -> None:
+    """The narrowest with 1024 steps up to the clip bound, by n · W · 1024 < 2^(bits − 1)."""
+    found = FixedPoint.fitting(0.5, weight, clients)
+    assert found.ring_bits == bits
+    assert found.levels >= 1024
+    narrower = [b for b in RING_BITS if b < bits]
+    if narrower:
+        assert 1024 * weight * clients >= 2 ** (narrower[-1] - 1)
+
+
 @pytest.mark.parametrize(
     ("settings_", "rule"),
     [

@@ -164,3 +164,17 @@ async def test_plain_and_secure_aggregation_give_the_same_bits(play: Play) -> No
     plain = await play(clients=4, rounds=2, aggregation="plain")
     np.testing.assert_array_equal(masked.vector, plain.vector)
     assert not np.array_equal(masked.vector, masked.start)
+
+
+async def test_rounding_by_chance_and_a_ring_that_fits_give_the_same_bits_masked_or_not(
+    play: Play,
+) -> None:
+    settings = {"rounding": "stochastic", "ring_bits": None}
+    masked = await play(clients=4, rounds=2, **settings)
+    plain = await play(clients=4, rounds=2, aggregation="plain", **settings)
+    nearest = await play(clients=4, rounds=2, ring_bits=None)
+    assert masked.study.fixed_point.ring_bits == 24
+    np.testing.assert_array_equal(masked.vector, plain.vector)
+    assert not np.array_equal(masked.vector, nearest.vector)
+    step = masked.study.fixed_point.step
+    assert np.abs(masked.vector - nearest.vector).max() < 2 * 1.5 * 4 * step
