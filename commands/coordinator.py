@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     from commands.emulation import Host
     from commands.execution import Invitation, Listening, execute
     from commands.identities import read_identities
+    from commands.sharing import at_coordinator
     from commands.study import prepare
     from protocol.telemetry import Recorder
 
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
         identities = read_identities(arguments.identities, ())
     _check_free(host, port)
     study = prepare(settings, identities)
+    at_coordinator(settings, study.fleet, together=False)
     close(execute(study, arguments.out, invited, Listening(host, port, context)), arguments)
 
 

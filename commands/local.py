@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways
+from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways, links_of
 from commands.execution import Invitation, WorkerFailed, Workers
 from commands.identities import pins_of, write_identities
 from commands.nets import Net, accesses, check_possible
 from commands.randomness import source_of
+from commands.sharing import SharedNetwork, at_coordinator, shared_network
 from commands.study import Study
 from commands.worker import TOKEN_VARIABLE
 from learning.task import TaskError
 from learning.training import TrainingError
+from netem.access import StreamAccess
 from netem.packet.errors import LinksLost
 from protocol.errors import LocalError, ProtocolError
 from protocol.telemetry import Event, Recorder
@@ -32,6 +34,8 @@ def local_workers(study: Study) -> Workers:
     settings = study.settings
     net = Net(settings.net, settings.congestion, settings.time_scale)
     check_possible(net)
+    together = settings.placement == "tasks" and settings.net == "stream"
+    coordinator = at_coordinator(settings, study.fleet, together)
 
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
         settings, listed = study.settings, study.fleet.population is None
@@ -39,12 +43,14 @@ def local_workers(study: Study) -> Workers:
         sites = [Site(m.device, m.network, m.index, listed, settings.seed) for m in members]
         pins = pins_of(study.identities, settings.corrupt, settings.crowd)
         ways = Ways(settings.data, pins=pins, randomness=source_of(settings))
+        network = shared_network(study.fleet, host.timer, settings.time_scale, coordinator)
         try:
             async with (
                 accesses(net, sites, invitation.url) as accessed,
                 asyncio.TaskGroup() as group,
             ):
-                for site, access in zip(sites, accessed, strict=True):
+                for site, separate in zip(sites, accessed, strict=True):
+                    access = separate or _joint(site, network, host)
                     group.create_task(play(site, invitation, host, (recorder, ways, access)))
         except LinksLost as error:
             raise WorkerFailed(str(error)) from error
@@ -61,6 +67,15 @@ def local_workers(study: Study) -> Workers:
             await _in_processes(study, invitation, Path(folder))
 
     return as_processes if settings.placement == "processes" else as_tasks
+
+
+def _joint(site: Site, network: SharedNetwork, host: Host) -> NewAccess | None:
+    """A stream link whose way leads over what the fleet shares."""
+    crossings = network.crossings(site.member or 0)
+    if crossings == (None, None):
+        return None
+    pair = network.lengthened(links_of(site, host.time_scale))
+    return lambda meter: StreamAccess(pair, host.timer, meter, crossings)
 
 
 async def play(

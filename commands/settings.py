@@ -78,6 +78,9 @@ class RunSettings:
     placement: str = "tasks"
     """Where workers run: `tasks` of this process, or several local `processes`."""
     processes: int = 4
+    coordinator: str = "auto"
+    """Whether its own link is `emulated`, shared by all devices, or the `host`'s; `auto`: where
+    the fleet has one, one process plays it all, and it is not too large."""
     training_processes: int | None = None
     """Processes that train, shared by the workers of one host process; all cores by default."""
     join_s: float = 120.0
@@ -96,6 +99,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "mean": ("participation", "all"),
     "rounding": ("nearest", "stochastic"),
     "placement": ("tasks", "processes"),
+    "coordinator": ("auto", "emulated", "host"),
 }
 _NOT_BUILT = {
     "net": {"kernel"},

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from netem.connector import ShapedConnector
-from netem.device import DeviceLinks, LinkPair
+from netem.device import Crossings, DeviceLinks, LinkPair
 from netem.fidelity import FidelityMeter
 from netem.timer import Timer
 
@@ -37,8 +37,15 @@ class Access(Protocol):
 class StreamAccess:
     """Links shaped in the process that uses them; they report to the meter as they go."""
 
-    def __init__(self, pair: LinkPair, timer: Timer, meter: FidelityMeter) -> None:
-        self._links = DeviceLinks(pair, timer, meter)
+    def __init__(
+        self,
+        pair: LinkPair,
+        timer: Timer,
+        meter: FidelityMeter,
+        shared: Crossings = (None, None),
+    ) -> None:
+        """`shared`: what its two directions share with other devices."""
+        self._links = DeviceLinks(pair, timer, meter, shared)
         self.bytes_passed = self._links.bytes_passed
         self.restart = meter.restart
         self.close = self._links.close

@@ -4,11 +4,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from netem.channel import Channel, Piece, Signal
+from netem.channel import Channel, Parcel, Piece, Signal
 from netem.fidelity import FidelityMeter
+from netem.junction import Crossing
 from netem.link import LinkParameters
 from netem.pipe import Pipe
 from netem.timer import Timer
+
+Crossings = tuple[Crossing[Parcel] | None, Crossing[Parcel] | None]
+"""What a device shares with others, up and down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,17 @@ class DeviceLinks:
     """Up and down of one device. Every HTTP and WebSocket connection of the device goes through
     this one pair, and shares it fairly."""
 
-    def __init__(self, pair: LinkPair, timer: Timer, meter: FidelityMeter | None = None) -> None:
+    def __init__(
+        self,
+        pair: LinkPair,
+        timer: Timer,
+        meter: FidelityMeter | None = None,
+        shared: Crossings = (None, None),
+    ) -> None:
+        """`shared`: what its two directions share with other devices."""
         self.meter = meter or FidelityMeter()
-        self.up = Pipe(pair.up, timer, self.meter, pair.down)
-        self.down = Pipe(pair.down, timer, self.meter, pair.up)
+        self.up = Pipe(pair.up, timer, self.meter, pair.down, shared[0])
+        self.down = Pipe(pair.down, timer, self.meter, pair.up, shared[1])
         self.connections: set[Abortable] = set()
         self.closed = False
 

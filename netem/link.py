@@ -12,11 +12,13 @@ a flow may send, and when, is its own business (`Flow`; `netem.tcp` models TCP s
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from netem.capacity import Capacity, Constant
 from netem.impairment import Variation
+from netem.shared import SharedWire
 from netem.tcp.parameters import TcpParameters
 
 SEGMENT_BYTES = 1448
@@ -25,6 +27,9 @@ FRAMING_BYTES = 66
 """What each segment adds on the wire: Ethernet 14 + IPv4 20 + TCP 32 (no preamble, no FCS: what
 the kernel's own shapers count)."""
 FRAME_BYTES = SEGMENT_BYTES + FRAMING_BYTES
+
+SHARED_QUANTUM_S = 0.0005
+"""What one turn may take of a shared wire: while it lasts others wait whose own wires are free."""
 
 L = TypeVar("L", bound="Load")
 
@@ -151,15 +156,24 @@ class Link(Generic[L]):
     is idle only while no flow is eligible.
     """
 
-    def __init__(self, parameters: LinkParameters, begin_s: float = 0.0) -> None:
-        """What changes with time is counted from `begin_s`."""
+    def __init__(
+        self,
+        parameters: LinkParameters,
+        begin_s: float = 0.0,
+        route: Sequence[SharedWire] = (),
+    ) -> None:
+        """What changes with time is counted from `begin_s`. `route`: wires shared with other
+        devices that everything crosses; a link with one is advanced by `netem.junction`."""
         self.parameters = parameters
+        self.route = tuple(route)
         self._begin_s = begin_s
         variation = parameters.variation
         self._course = None if variation is None else variation.course()
         self._last_due_s = -math.inf
         self._wire = parameters.capacity.wire()
-        self._quantum_bytes = max(float(FRAME_BYTES), parameters.bytes_per_s * parameters.quantum_s)
+        quanta = [parameters.bytes_per_s * parameters.quantum_s]
+        quanta += [wire.bytes_per_s * SHARED_QUANTUM_S for wire in self.route]
+        self.quantum_bytes = max(float(FRAME_BYTES), min(quanta))
         self._turns: deque[Flow[L]] = deque()
         self._deficit_bytes: dict[Flow[L], float] = {}
         self._free_s = -math.inf
@@ -182,9 +196,26 @@ class Link(Generic[L]):
 
     def next_start(self) -> float:
         """When the next load will start; `inf` if no flow is going to be eligible."""
+        start_s = self.own_start()
+        for wire in self.route:
+            start_s = max(start_s, wire.free_s)
+        return start_s
+
+    def own_start(self) -> float:
+        """The same if all that it shares were free."""
         if len(self._turns) == 1:  # by far the most frequent case, and this the hottest path
             return self._turns[0].next_eligible(self._free_s)
         return min((f.next_eligible(self._free_s) for f in self._turns), default=math.inf)
+
+    @property
+    def waiting_flows(self) -> int:
+        """How many flows would send now if they could."""
+        open_s = self._open_s()
+        return sum(flow.next_eligible(open_s) <= open_s for flow in self._turns)
+
+    def _open_s(self) -> float:
+        """When its own wire and all shared ones on its way are free."""
+        return max(self._free_s, *(wire.free_s for wire in self.route), -math.inf)
 
     def advance(self, now_s: float) -> list[Transit[L]]:
         """Commit, one quantum after the other, everything that starts no later than `now_s`
@@ -193,11 +224,12 @@ class Link(Generic[L]):
             return []
         committed = []
         while (start_s := self.next_start()) <= now_s:
-            if (transit := self._commit(start_s)) is not None:
+            if (transit := self.commit(start_s)) is not None:
                 committed.append(transit)
         return committed
 
-    def _commit(self, start_s: float) -> Transit[L] | None:
+    def commit(self, start_s: float) -> Transit[L] | None:
+        """What starts next, at `start_s`, which is `next_start`."""
         flow = self._next_flow(start_s)
         allowance_bytes = self._deficit_bytes.pop(flow) + self._quantum(start_s)
         load = flow.take(allowance_bytes, start_s)
@@ -223,8 +255,11 @@ class Link(Generic[L]):
         return flow
 
     def _put_on_wire(self, load: L, start_s: float) -> Transit[L]:
-        continues = start_s == self._free_s
-        self._free_s = sent_s = self._wire.send(load.wire_bytes, start_s)
+        continues = start_s == (self._open_s() if self.route else self._free_s)
+        sent_s = self._wire.send(load.wire_bytes, start_s)
+        for wire in self.route:
+            sent_s = max(sent_s, wire.send(load.wire_bytes, start_s))
+        self._free_s = sent_s
         return Transit(load, start_s, sent_s, self._due(sent_s), continues)
 
     def _quantum(self, start_s: float) -> float:
@@ -232,7 +267,7 @@ class Link(Generic[L]):
         is over in its time."""
         varying = self.parameters.varying
         if varying is None:
-            return self._quantum_bytes
+            return self.quantum_bytes
         bytes_ = varying.carried_bytes(start_s, start_s + self.parameters.quantum_s)
         return max(float(FRAME_BYTES), bytes_)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from netem.channel import Channel, Parcel, Piece, Receiver, Signal
 from netem.fidelity import BusyPeriod, FidelityMeter
+from netem.junction import Crossing
 from netem.link import Link, LinkParameters, Transit
 from netem.tcp.channel import TcpChannel
 from netem.tcp.path import TcpPath
@@ -43,15 +44,19 @@ class Pipe:
         timer: Timer,
         meter: FidelityMeter,
         back: LinkParameters | None = None,
+        crossing: Crossing[Parcel] | None = None,
     ) -> None:
-        """`back`: the other direction, which takes TCP's acknowledgements."""
+        """`back`: the other direction, which takes TCP's acknowledgements. `crossing`: the wires
+        on its way that other devices share."""
         self.parameters = parameters
         self._path = TcpPath.of(parameters, back or parameters)
         self.queue_limit_bytes = max(MIN_QUEUE_BYTES, int(parameters.bytes_per_s * QUEUE_S))
         self.passed = ByteCount()
         self._timer = timer
         self._meter = meter
-        self._link: Link[Parcel] = Link(parameters, timer.now())
+        route = crossing.wires if crossing else ()
+        self._link: Link[Parcel] = Link(parameters, timer.now(), route)
+        self._shared = crossing.links if crossing else None
         self._patience_s = min(parameters.delay_s, parameters.quantum_s)
         self._leaving: deque[Transit[Parcel]] = deque()
         self._travelling: deque[Transit[Parcel]] = deque()
@@ -61,6 +66,8 @@ class Pipe:
         self.late_s = 0.0
         """How late it woke to find the wire idle, until that is made up for."""
         self._alarm = timer.alarm(self._wake)
+        if self._shared is not None:
+            self._shared.add(self._link, self._committed)
 
     def channel(self, receiver: Receiver, *, handshake: bool = False) -> Channel:
         """A connection's share; a handshake's sender has not measured a round trip yet."""
@@ -84,13 +91,22 @@ class Pipe:
 
     def catch_up(self) -> None:
         """Commit what started by now, before anything changes that it must not know of."""
-        committed = self._link.advance(self._timer.now())
-        if committed:
+        if self._shared is not None:
+            self._shared.catch_up()
+        elif committed := self._link.advance(self._timer.now()):
             self._leaving.extend(committed)
             self._travelling.extend(committed)
 
+    def _committed(self, transits: list[Transit[Parcel]]) -> None:
+        """Where wires are shared, whoever woke commits for all."""
+        self._leaving.extend(transits)
+        self._travelling.extend(transits)
+        self._arm()
+
     def offered(self, channel: Channel) -> None:
         self._link.join(channel)
+        if self._shared is not None:
+            self._shared.changed(self._link)
         self.catch_up()
         if self._link.free_s >= self.now():
             self.late_s = 0.0
@@ -99,6 +115,8 @@ class Pipe:
     def forget(self, channel: Channel) -> None:
         self.catch_up()
         self._link.leave(channel)
+        if self._shared is not None:
+            self._shared.changed(self._link)
 
     def _wake(self) -> None:
         self.catch_up()
@@ -138,7 +156,7 @@ class Pipe:
 
     def _arm(self) -> None:
         """Once a quantum: the earliest of what is due and what may only wait so long."""
-        when_s = self._link.next_start()
+        when_s = math.inf if self._shared is not None else self._link.next_start()
         if self._leaving and self._leaving[0].sent_s < when_s:
             when_s = self._leaving[0].sent_s
         when_s += self._patience_s

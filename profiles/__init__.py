@@ -12,6 +12,7 @@ from profiles.jitter import NetworkJitter
 from profiles.network import Network, load_network
 from profiles.population import Population
 from profiles.quantity import Dimension, Quantity, Standing
+from profiles.shared import SharedAccess
 from profiles.transport import NO_CONTROL, NetworkTransport
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Profile",
     "ProfileError",
     "Quantity",
+    "SharedAccess",
     "Site",
     "Standing",
     "UnknownProfile",

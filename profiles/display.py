@@ -78,6 +78,9 @@ def _fleet_lines(fleet: Fleet) -> list[str]:
         lines.append(f"coordinator {site.device.name:<17}{_link(site.network)}")
     else:
         lines.append("coordinator not emulated")
+    for access in fleet.shared:
+        down, up = (access.quantities[key].text for key in ("down", "up"))
+        lines.append(f"{len(access.members):>6} share {access.name}: {down} down, {up} up")
     lines.append(_standings(profiles))
     return lines
 

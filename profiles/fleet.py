@@ -16,6 +16,7 @@ from profiles.document import Table, read_table
 from profiles.errors import near
 from profiles.network import Network, load_network, parse_network
 from profiles.population import MAX_MEMBERS, Population, parse_population
+from profiles.shared import SharedAccess, parse_shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Fleet:
     coordinator: Site | None
     population: Population | None = None
     """What the members were drawn from, if they were."""
+    shared: tuple[SharedAccess, ...] = ()
+    """Links that several members share, beyond their own."""
 
     def to_mapping(self) -> dict[str, object]:
         """The fleet with the contents of every profile it uses, as plain values. A population
@@ -71,6 +74,8 @@ class Fleet:
             ]
         if self.coordinator:
             resolved["coordinator"] = self.coordinator.to_mapping()
+        if self.shared:
+            resolved["shared"] = [access.to_mapping() for access in self.shared]
         return resolved
 
     def _profiles(self) -> tuple[dict[str, Device], dict[str, Network]]:
@@ -98,7 +103,7 @@ def load_fleet(name_or_path: str, folder: Path | None = None) -> Fleet:
 
 def parse_fleet(name: str, table: Table, folder: Path) -> Fleet:
     """The fleet described by a table whose paths are relative to `folder`."""
-    table.allow(("title", "coordinator", "members", "population"))
+    table.allow(("title", "coordinator", "members", "population", "shared"))
     sites = _Sites(
         lambda reference: load_device(reference, folder),
         lambda reference: load_network(reference, folder),
@@ -110,7 +115,7 @@ def fleet_from_mapping(mapping: Mapping[str, object], file: str) -> Fleet:
     """The inverse of `Fleet.to_mapping`; errors name `file` as the mapping's origin."""
     table = Table(file, "", mapping)
     known = ("name", "title", "devices", "networks", "coordinator")
-    table.allow((*known, "members", "population", "digest"))
+    table.allow((*known, "members", "population", "digest", "shared"))
     described = table.table("devices")
     devices = {name: parse_device(name, described.table(name)) for name in described.entries}
     described = table.table("networks")
@@ -174,13 +179,15 @@ def _assemble(name: str, table: Table, sites: _Sites) -> Fleet:
         place.allow(("device", "network"))
         coordinator = sites.read(place)
     if "population" not in table.entries:
-        return Fleet(name, title, tuple(_members(table, sites)), coordinator)
+        listed = tuple(_members(table, sites))
+        return Fleet(name, title, listed, coordinator, shared=parse_shared(table, len(listed)))
     if "members" in table.entries:
         raise table.error("population", "stands for the members: have one or the other")
     population = parse_population(table.table("population"), sites.device, sites.network)
     members = (drawn.as_profiles() for drawn in population.members())
     numbered = tuple(Member(index, *profiles) for index, profiles in enumerate(members))
-    return Fleet(name, title, numbered, coordinator, population)
+    shared = parse_shared(table, len(numbered))
+    return Fleet(name, title, numbered, coordinator, population, shared)
 
 
 def _members(table: Table, sites: _Sites) -> Iterable[Member]:
