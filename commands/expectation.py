@@ -151,16 +151,19 @@ def _crypto(study: Study) -> Tally:
         return cost.quantise(study.words)
     parties = study.planned
     threshold, neighbours = study.degree(parties)
-    peers = neighbours or parties - 1
-    holders = peers if neighbours else parties
-    signed = study.settings.adversary == "active"
+    held = neighbours or parties - 1
+    holders = held if neighbours else parties
+    peers, checked, made = held, 0, 0
+    if study.active:
+        peers = round(held * (2 - held / (parties - 1)))  # whom it chose, and who chose it
+        made, checked = 1 + (neighbours or 1), peers + 1 + (threshold if neighbours else parties)
     vector_bytes = study.words * study.fixed_point.word.itemsize
     return total(
         cost.advertise(),
         cost.receive_roster(peers),
-        cost.share(holders, peers, threshold),
-        cost.receive_delivery(peers),
+        cost.share(holders, held, threshold),
+        cost.receive_delivery(held),
         cost.quantise(study.words),
         cost.masks(peers + 1, vector_bytes),
-        cost.signatures(made=2, checked=2 * parties) if signed else {},
+        cost.signatures(made, checked) if study.active else {},
     )
