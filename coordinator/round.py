@@ -248,12 +248,13 @@ class Round:
         upload = Upload(request, checksum, progress, self._around.limits.stall_s)
         try:
             upload.check_length()
-            with self._around.room.place() as view:
+            with self._around.room.place() as spool:
                 async with asyncio.timeout(None) as self._uploading[client]:
-                    await upload.receive(view)
+                    await upload.receive(spool)
                 self._uploading[client] = None
                 arrived_s = self._tracer.now() - self._started_s
-                await self._add(client, view, gathering)
+                with spool.whole() as packed:
+                    await self._add(client, packed, gathering)
         except TimeoutError as error:
             raise ProtocolError("the round has gone on without this client") from error
         except UploadRejected as rejection:

@@ -9,9 +9,9 @@ import mmap
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Protocol
 
 import aiohttp
 from aiohttp import web
@@ -29,6 +29,48 @@ class UploadRejected(Exception):
     there is no room for it."""
 
 
+class Spool(Protocol):
+    """Where one vector waits until it is whole."""
+
+    def put(self, at: int, piece: memoryview) -> None: ...
+
+    def whole(self) -> AbstractContextManager[memoryview]:
+        """To read it."""
+
+
+class _InMemory:
+    def __init__(self, buffer: bytearray) -> None:
+        self.buffer = buffer
+
+    def put(self, at: int, piece: memoryview) -> None:
+        self.buffer[at : at + len(piece)] = piece
+
+    @contextmanager
+    def whole(self) -> Iterator[memoryview]:
+        with memoryview(self.buffer) as view:
+            yield view
+
+
+class _InFile:
+    """Mapped to be read only: what is mapped counts as the process's memory."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def put(self, at: int, piece: memoryview) -> None:
+        while piece:
+            written = os.pwrite(self._descriptor, piece, at)
+            at, piece = at + written, piece[written:]
+
+    @contextmanager
+    def whole(self) -> Iterator[memoryview]:
+        with (
+            mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as view,
+        ):
+            yield view
+
+
 class SpoolRoom:
     """Where vectors of one size wait until they are whole: the first few that are under way at the
     same time in memory, which is used again and again, the others each in a file of its own."""
@@ -39,36 +81,20 @@ class SpoolRoom:
         self._spare: list[bytearray] = []
 
     @contextmanager
-    def place(self) -> Iterator[memoryview]:
+    def place(self) -> Iterator[Spool]:
         """Room for one vector, with anything in it. UploadRejected if there is none."""
         if self._unused or self._spare:
-            with self._in_memory() as view:
-                yield view
-        else:
-            with self._in_file() as view:
-                yield view
-
-    @contextmanager
-    def _in_memory(self) -> Iterator[memoryview]:
-        if self._spare:
+            if not self._spare:
+                self._unused -= 1
+                self._spare.append(bytearray(self.vector_bytes))
             buffer = self._spare.pop()
+            try:
+                yield _InMemory(buffer)
+            finally:
+                self._spare.append(buffer)
         else:
-            self._unused -= 1
-            buffer = bytearray(self.vector_bytes)
-        try:
-            with memoryview(buffer) as view:
-                yield view
-        finally:
-            self._spare.append(buffer)
-
-    @contextmanager
-    def _in_file(self) -> Iterator[memoryview]:
-        with (
-            _reserved(self.vector_bytes) as file,
-            mmap.mmap(file.fileno(), self.vector_bytes) as mapped,
-            memoryview(mapped) as view,
-        ):
-            yield view
+            with _reserved(self.vector_bytes) as file:
+                yield _InFile(file.fileno())
 
 
 def _reserved(size: int) -> IO[bytes]:
@@ -100,26 +126,27 @@ class Upload:
         if self.request.content_length != expected:
             raise UploadRejected(f"declares {self.request.content_length} bytes, not {expected}")
 
-    async def receive(self, view: memoryview) -> None:
-        """Fill `view` with the vector. Raises UploadRejected unless that and nothing else came."""
-        tail = await self._copy(view)
+    async def receive(self, spool: Spool) -> None:
+        """Raises UploadRejected unless a vector came and nothing else."""
+        tail = await self._copy(spool)
         if not self.checksum.matches(tail):
             raise UploadRejected("the checksum does not match the vector")
 
-    async def _copy(self, view: memoryview) -> bytes:
+    async def _copy(self, spool: Spool) -> bytes:
         """Returns what follows the vector."""
         progress, tail = self.progress, b""
+        size = progress.total_bytes
         progress.done_bytes = 0
         while piece := await self._next_piece():
-            vector_part = memoryview(piece)[: len(view) - progress.done_bytes]
+            vector_part = memoryview(piece)[: size - progress.done_bytes]
             self.checksum.update(vector_part)
-            view[progress.done_bytes : progress.done_bytes + len(vector_part)] = vector_part
+            spool.put(progress.done_bytes, vector_part)
             progress.done_bytes += len(vector_part)
             tail += piece[len(vector_part) :]
             if len(tail) > CHECKSUM_BYTES:  # possible where the body was compressed
                 raise UploadRejected("holds more bytes than it declares")
-        if progress.done_bytes < len(view):
-            raise UploadRejected(f"ended after {progress.done_bytes} of {len(view)} bytes")
+        if progress.done_bytes < size:
+            raise UploadRejected(f"ended after {progress.done_bytes} of {size} bytes")
         return tail
 
     async def _next_piece(self) -> bytes:

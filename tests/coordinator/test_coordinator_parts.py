@@ -234,9 +234,10 @@ async def spooled(size: int, body: bytes, encoding: str | None = None) -> tuple[
         try:
             upload = Upload(request, UploadChecksum("1.secret", (1, 1)), progress, LIMIT_S)
             upload.check_length()
-            with SpoolRoom(size, memory_bytes=0).place() as view:
-                await upload.receive(view)
-                ended.append((view.hex(), progress.done_bytes))
+            with SpoolRoom(size, memory_bytes=0).place() as spool:
+                await upload.receive(spool)
+                with spool.whole() as view:
+                    ended.append((view.hex(), progress.done_bytes))
         except UploadRejected as rejection:
             ended.append((str(rejection), progress.done_bytes))
         return web.Response()
@@ -286,21 +287,28 @@ async def test_a_body_that_swells_is_rejected() -> None:
 def test_vectors_under_way_share_no_room(memory_bytes: int) -> None:
     room = SpoolRoom(10, memory_bytes)
     with ExitStack() as stack:
-        views = [stack.enter_context(room.place()) for _ in range(5)]
-        for number, view in enumerate(views):
-            view[:] = bytes([number]) * 10
+        spools = [stack.enter_context(room.place()) for _ in range(5)]
+        for number, spool in enumerate(spools):
+            for at in (0, 6):
+                spool.put(at, memoryview(bytes([number]) * (10 if at == 0 else 4)))
+        views = [stack.enter_context(spool.whole()) for spool in spools]
         assert [bytes(view) for view in views] == [bytes([n]) * 10 for n in range(5)]
 
 
 def test_room_in_memory_is_bounded_and_used_again() -> None:
     room = SpoolRoom(10, 25)
-    with room.place() as first, room.place() as second, room.place() as third:
-        buffers = {id(first.obj), id(second.obj)}
-        assert not isinstance(third.obj, bytearray)
+
+    def kinds() -> list[str]:
+        with ExitStack() as stack:
+            spools = [stack.enter_context(room.place()) for _ in range(3)]
+            views = [stack.enter_context(spool.whole()) for spool in spools[:2]]
+            buffers.update(id(view.obj) for view in views)
+            return [type(spool).__name__ for spool in spools]
+
+    buffers: set[int] = set()
     for _ in range(3):
-        with room.place() as again, room.place() as beside, room.place() as beyond:
-            assert {id(again.obj), id(beside.obj)} == buffers
-            assert not isinstance(beyond.obj, bytearray)
+        assert kinds() == ["_InMemory", "_InMemory", "_InFile"]
+    assert len(buffers) == 2
 
 
 def test_where_nothing_can_be_stored_an_upload_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
