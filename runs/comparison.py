@@ -1,60 +1,58 @@
 """Several runs side by side: what a strategy or an aggregation gains over the baseline.
 
-Refuses runs whose settings differ in more than strategy, aggregation and seed. Round times are
-those of the rounds after warm-up; totals stand beside them. Knows no terminal.
+Refuses runs whose settings differ in more than strategy, aggregation, seed and what is compared on
+purpose. Round times are those of the rounds after warm-up; totals stand beside them. Knows no
+terminal.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import stdev
+from typing import TypeVar
 
 from protocol.telemetry import Json
 from runs.analysis import summarise_run
+from runs.comparable import check_comparable, differing_hosts
 from runs.errors import ComparisonError
-from runs.ledger import Ledger
-from runs.loading import LoadedRun
-from runs.records import SCHEMA
-from runs.settings import RunSettings
+from runs.loading import LoadedRun, load_config, load_summary
+from runs.records import SCHEMA, plain
+from runs.settings import RunSettings, read_settings
 from runs.summary import time_to
-from runs.values import flag, mean, number, table, whole
+from runs.values import flag, items, mean, number, table, whole
 
-MAY_DIFFER = frozenset(
-    {
-        "run.strategy",
-        "run.aggregation",
-        "run.seed",
-        "run.name",
-        "run.out",
-        "run.resume",
-        "strategy.name",
-        "strategy.seed",
-        "strategy_settings.seed",
-    }
-)
-"""What is compared, and what only names a run."""
-DESCRIBES = ("versions", "host", "commit", "created")
-"""Where and with what a run was made; `notes` of the comparison says when they differ."""
-OF_AGGREGATION = ("secure_aggregation", "run.adversary", "run.keys")
-"""Follow from the aggregation: may differ between runs whose aggregation does."""
 TARGET_SHARE = 0.95
 """Without a given target: this share of the baseline's best final metric (our choice)."""
 
-Kind = tuple[str | None, str | None]
-"""(strategy, aggregation)"""
+
+_Run = TypeVar("_Run")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a row of the table is about; the seed is what it is averaged over."""
+
+    strategy: str | None
+    aggregation: str | None
+    fleet: str | None
+    settings: tuple[tuple[str, Json], ...] = ()
+    """Of the other settings that are compared, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run, as far as comparison goes."""
+    """One run, as far as comparison goes: small, whatever the run was."""
 
     name: str
+    config: Mapping[str, object]
     settings: RunSettings
-    ledger: Ledger
     summary: Mapping[str, Json]
 
-    @property
-    def kind(self) -> Kind:
-        return self.settings.strategy, self.settings.aggregation
+    def kind(self, axes: Sequence[str]) -> Kind:
+        chosen = table(self.config, "run")
+        others = tuple((axis, plain(chosen.get(axis))) for axis in axes if axis != "profile")
+        settings = self.settings
+        return Kind(settings.strategy, settings.aggregation, settings.fleet, others)
 
     @property
     def round_s(self) -> float | None:
@@ -63,83 +61,84 @@ class Measured:
     def of_metric(self, key: str) -> float | None:
         return number(table(self.summary, "metric"), key)
 
+    def reached(self, target: float | None) -> Mapping[str, object]:
+        curve = [point for point in items(self.summary, "curve") if isinstance(point, Mapping)]
+        return table({"t": time_to(self.settings, curve, target)}, "t")
+
+
+Seeds = dict[int | None, Measured]
+Groups = Mapping[Kind, Seeds]
+
 
 def compare(
     runs: Sequence[LoadedRun], baseline: str | None = None, target: float | None = None
 ) -> dict[str, Json]:
     """`baseline`: a strategy; without it the first run's. Of several aggregations under that
     strategy, the first run's is the baseline. `target`: a value of the metric."""
+    check_comparable((run.path.name, run.config) for run in _some(runs))
+    return tabulate([_measure(run) for run in runs], (), baseline, target)
+
+
+def tabulate(
+    runs: Sequence[Measured],
+    axes: Sequence[str],
+    baseline: str | None = None,
+    target: float | None = None,
+) -> dict[str, Json]:
+    """The comparison of runs that also differ in these settings. The baseline is the first kind
+    of each fleet: other fleets' round times say nothing of a strategy."""
+    check_comparable(((run.name, run.config) for run in _some(runs)), axes)
+    groups = _grouped(runs, axes)
+    fleets = list(dict.fromkeys(kind.fleet for kind in groups))
+    first = _baseline(groups, baseline, fleets[0])
+    _, told = _target(groups[first].values(), target)
+    settings = runs[0].settings
+    return {
+        "schema": SCHEMA,
+        "baseline": _said(first),
+        "task": settings.task,
+        "fleet": settings.fleet if len(fleets) == 1 else None,
+        "fleets": list(fleets),
+        "clock": settings.clock,
+        "net": settings.net,
+        "metric": settings.metric,
+        "target": told,
+        "round_s_over": "rounds after warm-up",
+        "notes": [*differing_hosts(run.config for run in runs), *_unfinished(runs)],
+        "rows": [row for fleet in fleets for row in _rows(groups, fleet, baseline, target)],
+    }
+
+
+def _some(runs: Sequence[_Run]) -> Sequence[_Run]:
     if not runs:
         raise ComparisonError("nothing to compare: no runs given")
-    check_comparable(runs)
-    measured = [_measure(run) for run in runs]
-    groups: dict[Kind, dict[int | None, Measured]] = {}
-    for run in measured:
-        group = groups.setdefault(run.kind, {})
+    return runs
+
+
+def _grouped(runs: Sequence[Measured], axes: Sequence[str]) -> Groups:
+    groups: dict[Kind, Seeds] = {}
+    for run in runs:
+        group = groups.setdefault(run.kind(axes), {})
         if run.settings.seed in group:
             other = group[run.settings.seed].name
             raise ComparisonError(f"{run.name}: same strategy, aggregation and seed as {other}")
         group[run.settings.seed] = run
-    base = _baseline(groups, baseline)
-    rule = "given"
-    if target is None:
-        target, rule = _target(groups[base].values())
-    ordered = [base, *(kind for kind in groups if kind != base)]
-    return {
-        "schema": SCHEMA,
-        "baseline": {"strategy": base[0], "aggregation": base[1]},
-        "task": measured[0].settings.task,
-        "fleet": measured[0].settings.fleet,
-        "clock": measured[0].settings.clock,
-        "net": measured[0].settings.net,
-        "metric": measured[0].settings.metric,
-        "target": {"metric": target, "rule": rule},
-        "round_s_over": "rounds after warm-up",
-        "notes": [*_differing_hosts(runs), *_unfinished(measured)],
-        "rows": [_row(kind, groups[kind], groups[base], target) for kind in ordered],
-    }
+    return groups
 
 
-def check_comparable(runs: Sequence[LoadedRun]) -> None:
-    """Raises ComparisonError naming the first setting that differs and must not."""
-    first, wanted = runs[0], flatten(runs[0].config)
-    for run in runs[1:]:
-        found = flatten(run.config)
-        other_aggregation = found.get("run.aggregation") != wanted.get("run.aggregation")
-        for key in sorted(wanted.keys() | found.keys()):
-            if key in MAY_DIFFER or _is_under(key, DESCRIBES):
-                continue
-            if other_aggregation and _is_under(key, OF_AGGREGATION):
-                continue
-            if wanted.get(key) != found.get(key):
-                raise ComparisonError(
-                    f"{run.path.name} and {first.path.name} differ in {key}: "
-                    f"{found.get(key)!r} and {wanted.get(key)!r}"
-                )
+def _rows(
+    groups: Groups, fleet: str | None, baseline: str | None, target: float | None
+) -> Iterable[Json]:
+    base = _baseline(groups, baseline, fleet)
+    goal, _ = _target(groups[base].values(), target)
+    mine = [kind for kind in groups if kind.fleet == fleet and kind != base]
+    for kind in (base, *mine):
+        yield _row(kind, groups[kind], groups[base], goal)
 
 
-def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Nested tables as dotted keys; lists of tables by position."""
-    flat: dict[str, object] = {}
-    for key, value in config.items():
-        if isinstance(value, list | tuple):
-            value = {str(index): entry for index, entry in enumerate(value)}
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        elif value is not None:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _is_under(key: str, tables: Iterable[str]) -> bool:
-    return any(key == table_ or key.startswith(f"{table_}.") for table_ in tables)
-
-
-def _differing_hosts(runs: Sequence[LoadedRun]) -> Iterable[str]:
-    flat = [flatten(run.config) for run in runs]
-    for key in sorted({key for config in flat for key in config if _is_under(key, DESCRIBES)}):
-        if len({str(config.get(key)) for config in flat}) > 1:
-            yield f"runs differ in {key}"
+def _said(kind: Kind) -> dict[str, Json]:
+    said: dict[str, Json] = {"strategy": kind.strategy, "aggregation": kind.aggregation}
+    return said | ({"settings": dict(kind.settings)} if kind.settings else {})
 
 
 def _unfinished(runs: Sequence[Measured]) -> Iterable[str]:
@@ -151,39 +150,47 @@ def _unfinished(runs: Sequence[Measured]) -> Iterable[str]:
 
 def _measure(run: LoadedRun) -> Measured:
     ledger, summary = summarise_run(run)
-    return Measured(run.path.name, ledger.settings, ledger, summary)
+    return Measured(run.path.name, run.config, ledger.settings, summary)
 
 
-def _baseline(groups: Mapping[Kind, object], strategy: str | None) -> Kind:
+def read_measured(path: Path) -> Measured:
+    """Of a finished run, by what its folder says of it. Raises RunFolderError."""
+    config = load_config(path)
+    return Measured(path.name, config, read_settings(config), load_summary(path))
+
+
+def _baseline(groups: Groups, strategy: str | None, fleet: str | None) -> Kind:
     for kind in groups:
-        if strategy in (None, kind[0]):
+        if strategy in (None, kind.strategy) and kind.fleet == fleet:
             return kind
     raise ComparisonError(f"baseline {strategy!r} is not among the runs")
 
 
-def _target(runs: Iterable[Measured]) -> tuple[float | None, str]:
+def _target(runs: Iterable[Measured], given: float | None) -> tuple[float | None, dict[str, Json]]:
+    """The metric to reach, and that with the rule that gave it."""
     found = [(run, run.of_metric("final")) for run in runs]
     finals = [value for _, value in found if value is not None]
-    if not finals:
-        return None, "no metric was measured"
-    settings = found[0][0].settings
-    best = settings.best(finals) or 0.0
-    if settings.lower_is_better:
-        return best / TARGET_SHARE, f"baseline's best final / {TARGET_SHARE}"
-    return best * TARGET_SHARE, f"{TARGET_SHARE} × the baseline's best final"
+    goal, rule = given, "given"
+    if given is None and not finals:
+        rule = "no metric was measured"
+    elif given is None:
+        settings = found[0][0].settings
+        best = settings.best(finals) or 0.0
+        lower = settings.lower_is_better
+        goal = best / TARGET_SHARE if lower else best * TARGET_SHARE
+        rule = f"{TARGET_SHARE} × the baseline's best final"
+        rule = f"baseline's best final / {TARGET_SHARE}" if lower else rule
+    return goal, {"metric": goal, "rule": rule}
 
 
-def _row(
-    kind: Kind,
-    runs: Mapping[int | None, Measured],
-    base: Mapping[int | None, Measured],
-    target: float | None,
-) -> Json:
+def _row(kind: Kind, runs: Seeds, base: Seeds, target: float | None) -> Json:
     mine = list(runs.values())
-    reached = [table({"t": time_to(r.settings, r.ledger.ordered(), target)}, "t") for r in mine]
+    reached = [run.reached(target) for run in mine]
     return {
-        "strategy": kind[0],
-        "aggregation": kind[1],
+        "strategy": kind.strategy,
+        "aggregation": kind.aggregation,
+        "fleet": kind.fleet,
+        "settings": dict(kind.settings),
         "seeds": [run.settings.seed for run in mine],
         "round_s": spread([run.round_s for run in mine]),
         "warmup_round_s": spread([_warmup_s(run) for run in mine]),
@@ -196,6 +203,7 @@ def _row(
             "final_change": spread(_changes(runs, base)),
         },
         "to_target": {
+            "metric": target,
             "reached": sum(whole(found, "round") is not None for found in reached),
             "time_s": spread([number(found, "time_s") for found in reached]),
             "bytes": spread([number(found, "bytes") for found in reached]),
@@ -215,7 +223,9 @@ def spread(values: Sequence[float | None]) -> Json:
 
 
 def _speedup(runs: Mapping[int | None, Measured], base: Mapping[int | None, Measured]) -> Json:
-    """Of the same seed's baseline: `saved` is the share of its round time, `factor` the ratio."""
+    """Of the same seed's baseline: `saved` is the share of its round time, `factor` the ratio,
+    `change_s` own round time less the baseline's. Paired, so that what a seed does to both (its
+    stragglers, its data) is in none of the spreads."""
     pairs = [
         (run.round_s, base[seed].round_s)
         for seed, run in sorted(runs.items(), key=str)
@@ -225,6 +235,7 @@ def _speedup(runs: Mapping[int | None, Measured], base: Mapping[int | None, Meas
     return {
         "saved": spread([1 - own / other for own, other in known]),
         "factor": spread([other / own for own, other in known]),
+        "change_s": spread([own - other for own, other in known]),
         "pairs": len(known),
     }
 

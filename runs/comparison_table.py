@@ -23,21 +23,25 @@ def comparison_table(comparison: Mapping[str, Json]) -> RenderableType:
     shown = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
     for name in _COLUMNS:
         shown.add_column(name, justify="left" if name == "strategy" else "right")
-    for index, row in enumerate(rows):
-        shown.add_row(*_cells(row), style="bold" if index == 0 else "")
+    several = len(items(comparison, "fleets")) > 1
+    fleet: object = None
+    for row in rows:
+        first = row.get("fleet") != fleet or (fleet is None and row is rows[0])
+        fleet = row.get("fleet")
+        shown.add_row(*_cells(row, several), style="bold" if first else "")
     return Group(_head(comparison), Text(""), shown, Text(""), *_feet(comparison, rows))
 
 
 def _head(comparison: Mapping[str, Json]) -> Text:
-    where = (text(comparison, key) for key in ("fleet", "task"))
+    where = text(comparison, "fleet") or "several fleets", text(comparison, "task")
     clock, net = text(comparison, "clock"), text(comparison, "net")
     said = words.joined(*where, f"{clock} clock" if clock else None, f"{net} net" if net else None)
     return Text(said, style="bold")
 
 
-def _cells(row: Mapping[str, object]) -> list[Text]:
+def _cells(row: Mapping[str, object], with_fleet: bool) -> list[Text]:
     metric, reached = table(row, "metric"), table(row, "to_target")
-    name = Text(words.joined(text(row, "strategy"), text(row, "aggregation")))
+    name = Text(_named(row, text(row, "fleet") if with_fleet else None))
     if flag(row, "stable") is False:
         name.append(" UNSTABLE", style="bold red")
     total = len(items(row, "seeds"))
@@ -55,6 +59,11 @@ def _cells(row: Mapping[str, object]) -> list[Text]:
         Text(words.size(number(table(reached, "bytes"), "mean"))),
         Text(words.size(_both_ways(table(row, "bytes_per_round")))),
     ]
+
+
+def _named(row: Mapping[str, object], fleet: str | None) -> str:
+    chosen = [f"{key}={value}" for key, value in table(row, "settings").items()]
+    return words.joined(fleet, text(row, "strategy"), text(row, "aggregation"), *chosen)
 
 
 def _with_spread(found: Mapping[str, object], factor: float, unit: str) -> Text:
@@ -76,8 +85,11 @@ def _both_ways(found: Mapping[str, object]) -> float | None:
 
 def _feet(comparison: Mapping[str, Json], rows: list[Mapping[str, object]]) -> list[Text]:
     base, target = table(comparison, "baseline"), table(comparison, "target")
-    name = words.joined(text(base, "strategy"), text(base, "aggregation"))
+    name = _named(base, None)
     goal = f"{words.figure(number(target, 'metric'))} {text(comparison, 'metric') or ''}"
+    several = len(items(comparison, "fleets")) > 1
+    if several:
+        name, goal = f"{name} in the same fleet,", "each fleet's target"
     feet = [
         f"round: mean of the {text(comparison, 'round_s_over')}",
         f"shorter by: than {name} with the same seed; ± standard deviation over seeds",

@@ -1,7 +1,7 @@
 """summary.json: what a run amounts to. Pure, from a ledger; names are part of the contract."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from runs.records import SCHEMA
 from runs.rows import ClientRow, RoundRow
 from runs.settings import RunSettings
 from runs.straggling import describe_stragglers
-from runs.values import mean
+from runs.values import mean, number, whole
 
 
 def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) -> dict[str, Json]:
@@ -22,6 +22,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
     settings, rounds = ledger.settings, ledger.ordered()
     warmup = [row for row in rounds if row.warmup]
     measured = [row for row in rounds if not row.warmup]
+    curve = [_point(row) for row in rounds]
     stragglers, bound, source = describe_stragglers(ledger)
     run_s = sum(last - first for first, last in ledger.stretches)
     rounds_s = _total([row.round_s for row in rounds])
@@ -50,7 +51,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "phase_s": phase_means(measured or warmup),
         "warmup": {"round_s": _spread(warmup), "phase_s": phase_means(warmup)},
         "speedup": {**_speedup(warmup, measured), "bound": bound},
-        "to_target": time_to(settings, rounds, settings.target_metric),
+        "to_target": time_to(settings, curve, settings.target_metric),
         "bytes": _bytes(rounds),
         "totals": {
             "run_s": run_s,
@@ -66,7 +67,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "fidelity": describe_fidelity(
             ledger.fidelity, rounds, _present(ledger, status), settings.bounds
         ),
-        "curve": [_point(row) for row in rounds],
+        "curve": list(curve),
         "devices": None if status == "running" else _devices(ledger),
     }
 
@@ -89,15 +90,20 @@ def phase_means(rounds: Sequence[RoundRow]) -> dict[str, Json]:
     }
 
 
-def time_to(settings: RunSettings, rounds: Sequence[RoundRow], target: float | None) -> Json:
+def time_to(
+    settings: RunSettings, curve: Sequence[Mapping[str, object]], target: float | None
+) -> Json:
     """The first round whose metric reaches `target`; null without a target or when not reached."""
     if target is None:
         return None
     sent = 0
-    for row in rounds:
-        sent += row.bytes_up + row.bytes_down
-        if row.metric is not None and settings.best([row.metric, target]) == row.metric:
-            return {"metric": target, "round": row.round, "time_s": row.elapsed_s, "bytes": sent}
+    for point in curve:
+        sent += (whole(point, "bytes_up") or 0) + (whole(point, "bytes_down") or 0)
+        metric = number(point, "metric")
+        if metric is not None and settings.best([metric, target]) == metric:
+            elapsed_s = number(point, "elapsed_s")
+            round_ = whole(point, "round")
+            return {"metric": target, "round": round_, "time_s": elapsed_s, "bytes": sent}
     return {"metric": target, "round": None, "time_s": None, "bytes": None}
 
 
@@ -164,7 +170,7 @@ def _secure_aggregation(settings: RunSettings, rounds: Sequence[RoundRow]) -> Js
     }
 
 
-def _point(row: RoundRow) -> Json:
+def _point(row: RoundRow) -> dict[str, Json]:
     return {
         "round": row.round,
         "warmup": row.warmup,

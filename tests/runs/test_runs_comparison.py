@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from runs.comparison import compare, flatten
+from runs.comparable import flatten
+from runs.comparison import compare
 from runs.comparison_table import print_comparison
 from runs.errors import ComparisonError
 from runs.loading import LoadedRun
