@@ -38,8 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    sweep = _reopened(arguments) if arguments.resume else _created(arguments)
-    engine = _engine(arguments, sweep.grid.base.clock)
+    if arguments.resume:
+        sweep = _reopened(arguments)
+        engine = _engine(arguments, sweep.grid.base.clock)
+    else:
+        grid = grid_of(arguments)
+        engine = _engine(arguments, grid.base.clock)
+        sweep = _created(grid, arguments)
     conclude(sweep, _play(sweep, engine), arguments)
 
 
@@ -68,8 +73,7 @@ def grid_of(arguments: argparse.Namespace) -> Grid:
     return make_grid(settings_of(arguments), lists, arguments.seeds)
 
 
-def _created(arguments: argparse.Namespace) -> Sweep:
-    grid = grid_of(arguments)
+def _created(grid: Grid, arguments: argparse.Namespace) -> Sweep:
     _check(grid)
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     fleet = Path(str(grid.axes["profile"][0])).stem

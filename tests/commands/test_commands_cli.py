@@ -23,7 +23,6 @@ NOT_BUILT = [
     ("--strategy fluid", "strategy: fluid"),
     ("compare --strategies none,fluid", "strategy: fluid"),
     ("coordinator --listen 127.0.0.1:0 --record", "--record"),
-    ("profiles import trace.csv --format csv", "profiles import"),
 ]
 
 
@@ -49,7 +48,7 @@ BAD_INPUT = [
     ("--profile {device}", "{device}: "),
     ("--experiment {missing}", "--experiment: {missing}: no such experiment or file"),
     ("--experiment {junk}", "{junk}: not readable as TOML: "),
-    ("--task nonesuch", "task must be one of digits, femnist: 'nonesuch'"),
+    ("--task nonesuch", "task must be one of "),
     ("--task femnist --data {missing}", "{missing}: no such folder"),
     ("--data {folder}", "digits: takes no --data"),
     ("--strategy nonesuch", "strategy: nonesuch: no strategy of that name; choose from none, "),
@@ -90,7 +89,7 @@ BAD_INPUT = [
     ("compare --strategies none --set task=digits,femnist", "task: cannot be a list: runs of"),
     ("compare --strategies none --set rounds=1,x", "--set: rounds: must be an integer, got 'x'"),
     ("compare --strategies none --set rounds=1,1", "--set: rounds: '1,1': must be distinct names"),
-    ("compare --strategies none --set strategy=clip,none", "strategy: the comparison has a list"),
+    ("compare --strategies none --set strategy=clip,none", "--set: strategy: the comparison has"),
     ("compare --strategies none --seeds 200000", "compare: 200000 runs are more than 100000"),
     ("compare --strategies none --out {full}", "--out: {full}: exists and is not empty"),
     ("report {missing}", "{missing}: must be a run folder"),
