@@ -12,7 +12,9 @@ from ssl import SSLContext
 
 import aiohttp
 
+from commands.absence import Absences
 from commands.randomness import Source, unpredictable
+from commands.traced import presence_of, speed_of, traced_pair
 from learning.training import TrainingJob
 from netem.access import Access, StreamAccess
 from netem.device import LinkPair
@@ -23,7 +25,7 @@ from netem.machine import EmulatedMachine
 from netem.pace import Pace
 from netem.tcp.parameters import TcpParameters
 from netem.timer import Timer
-from profiles import NO_CONTROL, Network, NetworkJitter, NetworkTransport
+from profiles import NO_CONTROL, Network, NetworkJitter, NetworkTransport, PlayedTrace
 from profiles import Device as DeviceProfile
 from protocol.telemetry import Json, Recorder, Tracer
 from worker.client import Device
@@ -81,6 +83,8 @@ class Site:
     """Whether the run's config says what plays that place: of a population it does not."""
     seed: int = 0
     """Of the run: what chance decides on its links follows from it."""
+    trace: PlayedTrace | None = None
+    """What changes over time, counted from when the device is made."""
 
 
 class EmulatedWorker:
@@ -94,14 +98,18 @@ class EmulatedWorker:
         self._time_scale = host.time_scale
         self._meter = FidelityMeter()
         if access is None:
-            pair = links_of(site, host.time_scale)
+            pair = links_of(site, host.time_scale, host.timer.now())
             self._access: Access = StreamAccess(pair, host.timer, self._meter)
         else:
             self._access = access(self._meter)
-        pace = Pace(site.device.seconds_per_operation)
+        self._timer = host.timer
+        clock = host.timer.now(), host.time_scale
+        self._presence = presence_of(site.trace, clock)
+        self._ready = asyncio.Event()
+        pace, speed = Pace(site.device.seconds_per_operation), speed_of(site.trace, clock)
 
         def machine(executor: Executor) -> EmulatedMachine:
-            return EmulatedMachine(pace, executor, host.timer, self._meter, host.time_scale)
+            return EmulatedMachine(pace, executor, host.timer, self._meter, speed)
 
         self._device = Device(
             machine(host.trainer),
@@ -122,13 +130,22 @@ class EmulatedWorker:
         connector = self._access.connector(limit=0, ssl=ways.ssl or True)
         try:
             async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-                worker = Worker(
-                    place, session, self._device, self._joined(ways), self._access.restart
-                )
-                return await worker.run()
+                worker = Worker(place, session, self._device, self._joined(ways), self._prepared)
+                return await self._play(worker)
         finally:
             self._access.close()
             self._report()
+
+    async def _play(self, worker: Worker) -> str:
+        if self._presence is None:
+            return await worker.run()
+        means = self._timer, self._access.hang_up, self._device.tracer, self._ready
+        return await Absences(self._presence, *means).play(worker)
+
+    def _prepared(self) -> None:
+        """What went before is not to be measured, nor missed."""
+        self._access.restart()
+        self._ready.set()
 
     def _late_s(self) -> float:
         return (self._meter.late_s + self._access.late_s()) / self._time_scale
@@ -164,9 +181,13 @@ class EmulatedWorker:
         )
 
 
-def links_of(site: Site, time_scale: float) -> LinkPair:
+def links_of(site: Site, time_scale: float, epoch_s: float) -> LinkPair:
+    """`epoch_s`: of the clock, when its trace begins."""
     chance = (site.seed, 0 if site.member is None else site.member)
-    return link_pair(site.network, chance).scaled(time_scale)
+    pair = link_pair(site.network, chance)
+    if site.trace is not None:
+        pair = traced_pair(pair, site.trace, site.network.transport, epoch_s)
+    return pair.scaled(time_scale)
 
 
 def link_pair(network: Network, chance: tuple[int, ...] = (0,)) -> LinkPair:

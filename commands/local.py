@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways, links_of
 from commands.execution import Invitation, WorkerFailed, Workers
 from commands.identities import pins_of, write_identities
-from commands.nets import Net, accesses, check_possible
+from commands.nets import Net, accesses, check_playable, check_possible
 from commands.randomness import source_of
 from commands.sharing import SharedNetwork, at_coordinator, shared_network
 from commands.study import Study
@@ -34,13 +34,16 @@ def local_workers(study: Study) -> Workers:
     settings = study.settings
     net = Net(settings.net, settings.congestion, settings.time_scale)
     check_possible(net)
+    check_playable(net, study.fleet.members)
     together = settings.placement == "tasks" and settings.net == "stream"
     coordinator = at_coordinator(settings, study.fleet, together)
 
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
         settings, listed = study.settings, study.fleet.population is None
         members = study.fleet.members
-        sites = [Site(m.device, m.network, m.index, listed, settings.seed) for m in members]
+        sites = [
+            Site(m.device, m.network, m.index, listed, settings.seed, m.trace) for m in members
+        ]
         pins = pins_of(study.identities, settings.corrupt, settings.crowd)
         ways = Ways(settings.data, pins=pins, randomness=source_of(settings))
         network = shared_network(study.fleet, host.timer, settings.time_scale, coordinator)
@@ -74,7 +77,7 @@ def _joint(site: Site, network: SharedNetwork, host: Host) -> NewAccess | None:
     crossings = network.crossings(site.member or 0)
     if crossings == (None, None):
         return None
-    pair = network.lengthened(links_of(site, host.time_scale))
+    pair = network.lengthened(links_of(site, host.time_scale, host.timer.now()))
     return lambda meter: StreamAccess(pair, host.timer, meter, crossings)
 
 

@@ -1,7 +1,7 @@
 """Which kind of link the devices of this process get: shaped streams, or packets between network
 namespaces."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from netem.packet.access import PacketAccess, open_net
 from netem.packet.errors import LinksUnavailable
 from netem.packet.net import PacketNet, PacketPair, PacketSettings
 from netem.packet.queue import PacketLink
+from profiles import Member
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -39,12 +40,19 @@ async def accesses(
     if net.kind == "stream":
         yield [None] * len(sites)
         return
-    pairs = [packet_pair(links_of(site, net.time_scale)) for site in sites]
+    check_playable(net, sites)
+    pairs = [packet_pair(links_of(site, net.time_scale, 0.0)) for site in sites]
     links = _opened(net, pairs)
     parts = urlsplit(url)
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
     async with open_net(links, parts.hostname or "", port):
         yield [_access_of(links, device) for device in range(len(sites))]
+
+
+def check_playable(net: Net, sites: Iterable[Site | Member]) -> None:
+    """Raises BadInput if such links cannot do what the sites ask for."""
+    if net.kind != "stream" and any(site.trace is not None for site in sites):
+        raise BadInput(f"--net {net.kind}: plays no traces yet, and the fleet's members have some")
 
 
 def check_possible(net: Net) -> None:

@@ -125,7 +125,10 @@ def _sites(arguments: argparse.Namespace) -> "Sequence[Site]":
     members, listed = fleet.members, fleet.population is None
     chosen = _indices(arguments.members, len(members))
     seed: int = arguments.seed
-    return [Site(members[i].device, members[i].network, i, listed, seed) for i in chosen]
+    return [
+        Site(members[i].device, members[i].network, i, listed, seed, members[i].trace)
+        for i in chosen
+    ]
 
 
 def _indices(text: str | None, size: int) -> Sequence[int]:

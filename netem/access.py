@@ -29,6 +29,10 @@ class Access(Protocol):
         """Forget how exact the links were so far."""
         ...
 
+    def hang_up(self) -> None:
+        """Drop all connections as they stand; new ones may be made."""
+        ...
+
     def close(self) -> None:
         """End what is left, and add to the device's meter what it does not know yet."""
         ...
@@ -48,6 +52,7 @@ class StreamAccess:
         self._links = DeviceLinks(pair, timer, meter, shared)
         self.bytes_passed = self._links.bytes_passed
         self.restart = meter.restart
+        self.hang_up = self._links.hang_up
         self.close = self._links.close
 
     def late_s(self) -> float:

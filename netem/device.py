@@ -64,12 +64,16 @@ class DeviceLinks:
             trip.abort()
         await trip.done()
 
+    def hang_up(self) -> None:
+        """Abort every connection, as a device does that is switched off."""
+        for connection in list(self.connections):
+            connection.abort()
+
     def close(self) -> None:
         """Abort what is left and deliver nothing more. Close sessions first: session.close()
         waits until what its connections had in flight has arrived."""
         self.closed = True
-        for connection in list(self.connections):
-            connection.abort()
+        self.hang_up()
         self.up.close()
         self.down.close()
 

@@ -268,8 +268,9 @@ class Link(Generic[L]):
         varying = self.parameters.varying
         if varying is None:
             return self.quantum_bytes
-        bytes_ = varying.carried_bytes(start_s, start_s + self.parameters.quantum_s)
-        return max(float(FRAME_BYTES), bytes_)
+        quanta = [varying.carried_bytes(start_s, start_s + self.parameters.quantum_s)]
+        quanta += [wire.bytes_per_s * SHARED_QUANTUM_S for wire in self.route]
+        return max(float(FRAME_BYTES), min(quanta))
 
     def _due(self, sent_s: float) -> float:
         """When what was sent then arrives: after its delay, and not before what went before."""

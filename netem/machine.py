@@ -5,12 +5,11 @@ until the charged time is over, and records when the host was slower than the de
 """
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from netem.fidelity import FidelityMeter
-from netem.pace import Pace, PaceError
+from netem.pace import Pace, Speed
 from netem.timer import Timer, sleep_until
 
 T = TypeVar("T")
@@ -39,15 +38,14 @@ class EmulatedMachine:
         executor: Executor,
         timer: Timer,
         meter: FidelityMeter,
-        time_scale: float = 1.0,
+        speed: Speed,
     ) -> None:
-        if not (math.isfinite(time_scale) and time_scale > 0):
-            raise PaceError(f"time_scale must be positive and finite, not {time_scale}")
+        """`speed`: of the profile's pace, over the timer's time."""
+        self._speed = speed
         self._pace = pace
         self._executor = executor
         self._timer = timer
         self._meter = meter
-        self._time_scale = time_scale
         self._idle = asyncio.Lock()
 
     async def run(
@@ -58,9 +56,9 @@ class EmulatedMachine:
     ) -> T:
         """The function's result, at start + charged seconds, or when it is there if the host was
         slower. A function that raises does so as soon as it has: failing is not charged."""
-        charged_s = self._pace.seconds(work) * self._time_scale
+        charged_s = self._pace.seconds(work)
         async with self._idle:
-            deadline_s = self._timer.now() + charged_s
+            deadline_s = self._speed.finish_s(charged_s, self._timer.now())
             result = await self._executor(deadline_s, function, *args)
             self._meter.computed(max(0.0, self._timer.now() - deadline_s))
             if self._timer.now() < deadline_s:

@@ -6,7 +6,8 @@ known here.
 
 import math
 from collections.abc import Mapping
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 K = TypeVar("K", bound=str)
 
@@ -35,3 +36,25 @@ class Pace:
                 raise PaceError(f"{operation}: a count must be finite and >= 0, not {count}")
             total_s += count * self._seconds[operation]
         return total_s
+
+
+class Speed(Protocol):
+    """How fast a device is over time, relative to its pace (`netem.playback.Integral` is one)."""
+
+    def finish_s(self, amount: float, start_s: float) -> float:
+        """When work of so many seconds at full pace is done that begins then; `inf` if never."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FullSpeed:
+    """Always as fast as its pace; every second lasts `time_scale`."""
+
+    time_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.time_scale) and self.time_scale > 0):
+            raise PaceError(f"time_scale must be positive and finite, not {self.time_scale}")
+
+    def finish_s(self, amount: float, start_s: float) -> float:
+        return start_s + amount * self.time_scale

@@ -146,3 +146,38 @@ def _check(rate: Rate, scale: float) -> None:
         raise ReplayError(f"scale must be positive and finite, not {scale}")
     if not rate.total() > 0:
         raise ReplayError("carries nothing from its start to its end")
+
+
+@dataclass(frozen=True, slots=True)
+class DelayTrace:
+    """A `netem.impairment.Variation`: a delay that follows a trace, beside its mean `mean_s`.
+
+    Its playback counts from the link's beginning: its epoch is 0."""
+
+    steps: Steps
+    playback: Playback
+
+    @property
+    def mean_s(self) -> float:
+        return self.steps.total() / self.steps.end_s * self.playback.stretch
+
+    @property
+    def least_s(self) -> float:
+        return min(0.0, min(self.steps.values) * self.playback.stretch - self.mean_s)
+
+    def scaled(self, time_scale: float) -> "DelayTrace":
+        return replace(self, playback=self.playback.scaled(time_scale))
+
+    def course(self) -> "DelayCourse":
+        return DelayCourse(self)
+
+
+class DelayCourse:
+    """The delay trace as it goes on."""
+
+    def __init__(self, trace: DelayTrace) -> None:
+        self._integral = Integral(trace.steps, trace.playback)
+        self._stretch, self._mean_s = trace.playback.stretch, trace.mean_s
+
+    def extra_s(self, at_s: float) -> float:
+        return self._integral.value(at_s) * self._stretch - self._mean_s

@@ -10,6 +10,7 @@ from profiles.errors import ProfileError
 from profiles.fleet import Fleet, Member, Site, fleet_from_mapping, load_fleet
 from profiles.jitter import NetworkJitter
 from profiles.network import Network, load_network
+from profiles.played import PlayedTrace
 from profiles.population import Population
 from profiles.quantity import Dimension, Quantity, Standing
 from profiles.shared import SharedAccess
@@ -26,6 +27,7 @@ __all__ = [
     "Network",
     "NetworkJitter",
     "NetworkTransport",
+    "PlayedTrace",
     "Population",
     "Profile",
     "ProfileError",

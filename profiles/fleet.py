@@ -15,6 +15,7 @@ from profiles.device import Device, load_device, parse_device
 from profiles.document import Table, read_table
 from profiles.errors import near
 from profiles.network import Network, load_network, parse_network
+from profiles.played import PlayedTrace, TraceChoice, parse_trace_choice
 from profiles.population import MAX_MEMBERS, Population, parse_population
 from profiles.shared import SharedAccess, parse_shared
 
@@ -38,6 +39,10 @@ class Member:
     index: int
     device: Device
     network: Network
+    trace: PlayedTrace | None = None
+    """What changes over time; without it everything is as the profiles say."""
+    chosen: TraceChoice | None = field(default=None, repr=False)
+    """The traces of its entry, of which `trace` is this member's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +72,11 @@ class Fleet:
             resolved["population"] = self.population.to_mapping()
             resolved["digest"] = self.population.digest()
         else:
-            clients = (Site(member.device, member.network) for member in self.members)
+            entries = groupby(self.members, lambda m: (Site(m.device, m.network), m.chosen))
             resolved["members"] = [
                 {"count": sum(1 for _ in group), **site.to_mapping()}
-                for site, group in groupby(clients)
+                | ({} if chosen is None else {"trace": dict(chosen.table)})
+                for (site, chosen), group in entries
             ]
         if self.coordinator:
             resolved["coordinator"] = self.coordinator.to_mapping()
@@ -107,6 +113,7 @@ def parse_fleet(name: str, table: Table, folder: Path) -> Fleet:
     sites = _Sites(
         lambda reference: load_device(reference, folder),
         lambda reference: load_network(reference, folder),
+        folder,
     )
     return _assemble(name, table, sites)
 
@@ -146,6 +153,8 @@ class _Sites:
 
     find_device: Callable[[str], Device]
     find_network: Callable[[str], Network]
+    folder: Path = field(default_factory=Path)
+    """Where traces are looked for; they are not described in a mapping, but named with a digest."""
     devices: dict[str, Device] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
 
@@ -192,15 +201,19 @@ def _assemble(name: str, table: Table, sites: _Sites) -> Fleet:
 
 def _members(table: Table, sites: _Sites) -> Iterable[Member]:
     members: list[Member] = []
-    places: dict[Site, str] = {}
+    places: dict[tuple[Site, TraceChoice | None], str] = {}
     for place in table.tables("members"):
-        place.allow(("count", "device", "network"))
+        place.allow(("count", "device", "network", "trace"))
         count, site = place.count("count", MAX_MEMBERS), sites.read(place)
-        if site in places:
-            raise place.error("", f"repeats {places[site]}: raise its count instead")
-        places[site] = place.key
+        chosen = None
+        if "trace" in place.entries:
+            chosen = parse_trace_choice(place.table("trace"), sites.folder)
+        if (site, chosen) in places:
+            raise place.error("", f"repeats {places[site, chosen]}: raise its count instead")
+        places[site, chosen] = place.key
         if len(members) + count > MAX_MEMBERS:
             raise table.error("members", f"must have at most {MAX_MEMBERS} clients in all")
-        start = len(members)
-        members += [Member(start + i, site.device, site.network) for i in range(count)]
+        for each in range(count):
+            trace = None if chosen is None else chosen.of(each)
+            members.append(Member(len(members), site.device, site.network, trace, chosen))
     return members

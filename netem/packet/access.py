@@ -36,6 +36,9 @@ class PacketAccess:
         self._meter.restart()
         self._net.restart(self._device)
 
+    def hang_up(self) -> None:
+        """Nothing: the kernel's connections end as their sockets are closed."""
+
     def close(self) -> None:
         with suppress(LinksLost):  # nobody left to ask: whoever opened the net hears of it
             self._meter.add_links(self._net.fidelity(self._device))

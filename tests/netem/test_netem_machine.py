@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from netem.fidelity import FidelityMeter
 from netem.machine import EmulatedMachine
-from netem.pace import Pace, PaceError
+from netem.pace import FullSpeed, Pace, PaceError
 from netem.timer import ManualTimer
 
 T = TypeVar("T")
@@ -53,7 +53,9 @@ class Rig:
         self.timer, self.meter = ManualTimer(50.0), FidelityMeter()
         self.host = Host(self.timer, takes_s)
         pace = Pace({Operation.MAC: 0.5, Operation.BYTE: 0.001})
-        self.machine = EmulatedMachine(pace, self.host, self.timer, self.meter, time_scale)
+        self.machine = EmulatedMachine(
+            pace, self.host, self.timer, self.meter, FullSpeed(time_scale)
+        )
 
     async def run(
         self,
