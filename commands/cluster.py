@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from commands.engines import ROOT, Played, played_elsewhere
+from commands.engines import CELL, ROOT, Played, played_elsewhere
 from commands.errors import BadInput
 from commands.grid import Cell
 
@@ -19,12 +19,13 @@ from commands.grid import Cell
 class Ray:
     """Joins the cluster that RAY_ADDRESS names, or makes one of this machine alone."""
 
-    def __init__(self, alone: bool) -> None:
+    def __init__(self, alone: bool, program: Sequence[str] = CELL) -> None:
         """`alone`: a run needs a whole node, because it is in wall time."""
         if find_spec("ray") is None:
             wanted = "pip install 'straggler-testbed[ray]'"
             raise BadInput(f"--engine ray: Ray is not installed: {wanted}")
         self._alone = alone
+        self._program = program
 
     def play(self, cells: Sequence[Cell], scratch: Path) -> Iterator[Played]:
         import ray
@@ -48,7 +49,7 @@ class Ray:
         cores = max(1, int(min(filter(None, nodes), default=1))) if self._alone else 1
         environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
         task = ray.remote(num_cpus=cores, max_retries=2, runtime_env=environment)(played_elsewhere)
-        running = {task.remote(cell): cell for cell in cells}
+        running = {task.remote(cell, self._program): cell for cell in cells}
         while running:
             (reference,), _ = ray.wait(list(running), num_returns=1)
             cell = running.pop(reference)

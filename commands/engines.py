@@ -106,11 +106,13 @@ def ended(process: "subprocess.Popen[bytes]", cell: Cell, scratch: Path) -> str 
     return said[-1].removeprefix("error: ") if said else f"ended with {code}"
 
 
-def played_elsewhere(cell: Cell) -> tuple[str | None, dict[str, bytes]]:
+def played_elsewhere(
+    cell: Cell, program: Sequence[str] = CELL
+) -> tuple[str | None, dict[str, bytes]]:
     """Play a run in a folder of this machine's own; its fault, and its files by name."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        fault = ended(start(cell, scratch), cell, scratch)
+        fault = ended(start(cell, scratch, program), cell, scratch)
         run = scratch / cell.name
         files = {path.name: path.read_bytes() for path in run.iterdir()} if fault is None else {}
     return fault, files

@@ -29,7 +29,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run folder (out/...)")
     parser.add_argument("--record", action="store_true", help="(not built yet)")
-    parser.add_argument("--resume", metavar="DIR", help="go on with what was begun there")
+    parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with a comparison that was cut off (single runs: not built yet)",
+    )
     parser.add_argument("--strict", action="store_true", help="exit 4 if the run was unstable")
     parser.add_argument("--json", action="store_true", help="the summary on stdout, nothing else")
 
