@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from commands import compare, coordinator, handout, profiles, report, run, unbuilt, worker
+from commands import compare, coordinator, handout, profiles, report, run, unbuilt, verify, worker
 from commands.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, ModuleType] = {
     "coordinator": coordinator,
     "worker": worker,
     "identities": handout,
+    "verify": verify,
     "profiles": profiles,
     "report": report,
 }

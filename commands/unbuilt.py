@@ -6,7 +6,6 @@ from commands.errors import not_built_yet
 
 COMMANDS: Mapping[str, str] = {
     "replay": "the same stragglers again, under the same or another strategy",
-    "verify": "asked against delivered, per device",
     "attack": "membership inference against a run's model",
 }
 

@@ -45,13 +45,19 @@ svg .mark{stroke:var(--ink);stroke-dasharray:3 3}
 
 def report_html(summary: Summary, ledger: Ledger) -> str:
     """The whole page."""
-    name = escape(summary["run"])
+    return page(
+        str(summary["run"]),
+        f"{_head(summary)}{_facts(summary)}{_stragglers(summary)}{_plots(summary, ledger)}"
+        f"{_rounds(summary, ledger)}{_devices(summary)}",
+    )
+
+
+def page(title: str, body: str) -> str:
+    """HTML around a body, with the style that charts and tables go by."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{name}</title><style>{_STYLE}</style></head><body>"
-        f"{_head(summary)}{_facts(summary)}{_stragglers(summary)}{_plots(summary, ledger)}"
-        f"{_rounds(summary, ledger)}{_devices(summary)}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 

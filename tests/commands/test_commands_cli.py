@@ -13,8 +13,6 @@ WORKER = "worker --join http://127.0.0.1:1 --token x"
 NOT_BUILT = [
     # words, what the line names
     ("replay some-folder", "replay"),
-    ("verify", "verify"),
-    ("verify --profile mixed-20", "verify"),
     ("attack some-folder", "attack"),
     ("--record", "--record"),
     ("run --resume some-folder", "--resume"),

@@ -1,0 +1,163 @@
+"""Asked against delivered: are this fleet's links on this host what its profiles say?"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.errors import BadInput, Failure, Unstable, not_built_yet
+
+if TYPE_CHECKING:
+    from commands.emulation import Site
+    from commands.verification.far_end import FarEnd
+    from commands.verification.judgement import HostFigures, Verification
+    from commands.verification.measuring import Effort, LinkResult, NewMetered
+    from netem.timer import Timer
+
+DESCRIBE = "asked against delivered: this fleet's links on this host"
+_ALARMS = 150
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", default="mixed-20", metavar="FLEET|FILE", help="(mixed-20)")
+    parser.add_argument("--net", default="stream", metavar="stream|packet|kernel", help="(stream)")
+    parser.add_argument("--quick", action="store_true", help="shorter transfers, no kernel's TCP")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="a page with plots (.html)")
+    parser.add_argument("--json", action="store_true", help="the figures on stdout, nothing else")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from commands.emulation import Site
+    from commands.nets import Net, check_possible
+    from commands.settings import NETS
+    from commands.verification.shown import as_json, as_page, print_tables
+    from netem.packet.errors import LinksLost
+    from profiles import ProfileError, load_fleet
+
+    if arguments.net not in NETS:
+        raise BadInput(f"--net: must be one of {', '.join(NETS)}, got {arguments.net!r}")
+    if arguments.net == "kernel":
+        raise not_built_yet("--net=kernel")
+    out: Path | None = arguments.out
+    if out is not None and (out.exists() or not out.absolute().parent.is_dir()):
+        raise BadInput(f"--out: {out}: must be a new file in a folder that exists")
+    try:
+        fleet = load_fleet(arguments.profile)
+    except ProfileError as error:
+        raise BadInput(str(error)) from error
+    check_possible(Net(arguments.net))
+    sites = [Site(m.device, m.network, m.index) for m in fleet.members]
+    try:
+        found = asyncio.run(_verify(fleet.name, sites, arguments.net, arguments.quick))
+    except (LinksLost, TimeoutError, OSError) as error:
+        raise Failure(f"verify: {type(error).__name__}: {error}") from error
+    if arguments.json:
+        json.dump(as_json(found), sys.stdout, indent=2)
+        print()
+    else:
+        print_tables(found, Console())
+    if out is not None:
+        out.write_text(as_page(found), encoding="utf-8")
+    if broken := found.broken():
+        raise Unstable(f"{len(broken)} figures outside their bounds; the first: {broken[0]}")
+
+
+async def _verify(profile: str, sites: "Sequence[Site]", net: str, quick: bool) -> "Verification":
+    from commands.verification.far_end import far_end
+    from commands.verification.judgement import Verification
+    from commands.verification.measuring import (
+        FULL,
+        QUICK,
+        one_link,
+        plain_round_trip_s,
+        together,
+    )
+    from netem.timer import timer_for
+
+    effort = QUICK if quick else FULL
+    kinds = list({site.network.name: site for site in reversed(sites)}.values())[::-1]
+    timer = timer_for(asyncio.get_running_loop())
+    try:
+        async with far_end() as far:
+            host_s = await plain_round_trip_s(far, effort.pings)
+            host = await _host(timer, host_s)
+            async with _metered(net, sites, far, timer) as new:
+                links = [await one_link(site, new, far, effort, host_s) for site in kinds]
+                everybody = await together(sites, new, far, effort)
+            kernel = [] if quick or net != "stream" else await _kernel(kinds, far, timer, effort)
+    finally:
+        timer.close()
+    return Verification(profile, net, len(sites), host, tuple(links), tuple(kernel), everybody)
+
+
+async def _kernel(
+    kinds: "Sequence[Site]", far: "FarEnd", timer: "Timer", effort: "Effort"
+) -> "list[LinkResult]":
+    """The same transfers with the kernel's TCP, where this system lets us have packet links."""
+    from commands.nets import Net, check_possible
+    from commands.verification.measuring import transfers_of
+
+    try:
+        check_possible(Net("packet"))
+    except BadInput as error:
+        print(f"no comparison with the kernel's TCP: {error}", file=sys.stderr)
+        return []
+    async with _metered("packet", kinds, far, timer) as new:
+        return [await transfers_of(site, new, far, effort) for site in kinds]
+
+
+@asynccontextmanager
+async def _metered(
+    net: str, sites: "Sequence[Site]", far: "FarEnd", timer: "Timer"
+) -> "AsyncIterator[NewMetered]":
+    """What makes an access to the far end for one of these sites."""
+    from commands.emulation import links_of
+    from commands.nets import Net, accesses
+    from netem.access import Access, StreamAccess
+    from netem.fidelity import FidelityMeter
+
+    async with accesses(Net(net), sites, far.url) as accessed:
+        separate = dict(zip((site.member for site in sites), accessed, strict=True))
+
+        def new(site: "Site", meter: FidelityMeter) -> Access:
+            access = separate[site.member]
+            return access(meter) if access else StreamAccess(links_of(site, 1.0), timer, meter)
+
+        yield new
+
+
+async def _host(timer: "Timer", round_trip_s: float) -> "HostFigures":
+    """How late the timer is, on a processor that falls asleep in between, and how busy others
+    keep this host meanwhile."""
+    from commands.verification.judgement import HostFigures
+    from netem.fidelity import FidelityMeter
+    from netem.timer import sleep_until
+
+    meter, before, wall_s = FidelityMeter(), _busy_s(), time.monotonic()
+    for _ in range(_ALARMS):
+        when_s = timer.now() + 0.005
+        await sleep_until(timer, when_s)
+        meter.released(timer.now() - when_s)
+    cores = os.cpu_count() or 1
+    busy = (_busy_s() - before) / (time.monotonic() - wall_s) / cores
+    late = meter.measured()
+    p50, p99 = late.lateness_ms_p50 or 0.0, late.lateness_ms_p99 or 0.0
+    return HostFigures(round_trip_s, p50, p99, max(0.0, busy), cores)
+
+
+def _busy_s() -> float:
+    """Seconds that all cores together have been busy or stolen (proc(5), stat); 0 elsewhere."""
+    try:
+        words = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return 0.0
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, words)
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
