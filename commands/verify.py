@@ -129,7 +129,7 @@ async def _metered(
 
         def new(site: "Site", meter: FidelityMeter) -> Access:
             access = separate[site.member]
-            return access(meter) if access else StreamAccess(links_of(site, 1.0), timer, meter)
+            return access(meter) if access else StreamAccess(links_of(site, 1.0, 0.0), timer, meter)
 
         yield new
 

@@ -106,7 +106,7 @@ async def one_link(
     site: Site, new: NewMetered, far: FarEnd, effort: Effort, host_s: float
 ) -> LinkResult:
     """Everything of one link by itself; `host_s` is what a round trip takes without it."""
-    pair, network = links_of(site, 1.0), site.network
+    pair, network = links_of(site, 1.0, 0.0), site.network
     rates = []
     for what, transfer, link in (("up", upload, pair.up), ("down", download, pair.down)):
         count = size_of(link, network.rtt_s, effort)
@@ -145,7 +145,7 @@ async def transfers_of(site: Site, new: NewMetered, far: FarEnd, effort: Effort)
 
 async def _timed(site: Site, new: NewMetered, far: FarEnd, up: bool, size: int) -> Pair | None:
     """One transfer over a fresh connection of a fresh link, against the link's own arithmetic."""
-    asked_s = transfer_s(links_of(site, 1.0), up, size)
+    asked_s = transfer_s(links_of(site, 1.0, 0.0), up, size)
     if asked_s is None:
         return None
 
@@ -196,12 +196,12 @@ async def together(
 def _longest_s(sites: Sequence[Site], what: str, count: int) -> float:
     """What the slowest should take, by itself: nothing of their own links is shared."""
     kinds = {site.network.name: site for site in sites}.values()
-    taken = (transfer_s(links_of(site, 1.0), what == "up", count) for site in kinds)
+    taken = (transfer_s(links_of(site, 1.0, 0.0), what == "up", count) for site in kinds)
     return max(seconds for seconds in taken if seconds is not None)
 
 
 def _rate(site: Site, what: str) -> float:
-    pair = links_of(site, 1.0)
+    pair = links_of(site, 1.0, 0.0)
     return (pair.up if what == "up" else pair.down).bytes_per_s
 
 

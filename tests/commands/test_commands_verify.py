@@ -154,4 +154,4 @@ def test_links_are_those_that_a_run_gets() -> None:
     from profiles import load_device, load_network
 
     site = Site(load_device("pixel4"), load_network("4g-ghent"), 3)
-    assert links_of(site, 1.0).up.bytes_per_s == 13.4e6 / 8
+    assert links_of(site, 1.0, 0.0).up.bytes_per_s == 13.4e6 / 8
