@@ -1,6 +1,15 @@
 """Random loss: each segment is lost independently with one probability."""
 
 import random
+from typing import Protocol
+
+
+class Loss(Protocol):
+    """Decides for each segment that has been on the wire; asked in their order."""
+
+    def strikes(self) -> bool:
+        """Whether the next segment is lost."""
+        ...
 
 
 class RandomLoss:

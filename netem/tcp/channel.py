@@ -126,6 +126,10 @@ class TcpChannel(Channel):
         if self._open:
             self._receiver.sent()
 
+    def arrived(self, items: list[Piece | Signal]) -> None:
+        if items:  # none: it was lost, or what comes before it is missing
+            super().arrived(items)
+
     def _brought_up(self) -> float:
         """Let everything happen that did by now."""
         self._pipe.catch_up()

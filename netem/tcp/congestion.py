@@ -170,7 +170,8 @@ class Cubic(Reno):
     def _on_curve(self, now_s: float) -> int:
         """Where the curve will be a round trip from now."""
         since_s = now_s - (self._epoch_s or now_s)
-        at_s = (since_s + self._least_rtt_s) / self._second_s - self._k_s
+        rtt_s = self._least_rtt_s if self._least_rtt_s < math.inf else 0.0
+        at_s = (since_s + rtt_s) / self._second_s - self._k_s
         target = self._origin + int(_C * at_s**3)
         need = self.window // (target - self.window) if target > self.window else 100 * self.window
         return need if self._peak else min(need, _EARLY_COUNT)

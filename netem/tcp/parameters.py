@@ -22,6 +22,10 @@ SOCKET_BUFFER_BYTES = 4 << 20
 """What may be on its way at once: Linux's default limit of a send buffer, tcp_wmem[2]."""
 
 
+CONGESTION_CONTROLS = ("cubic", "reno")
+"""By the names that Linux has for them."""
+
+
 class TcpError(ValueError):
     """A sender was asked for that cannot exist."""
 
@@ -41,6 +45,9 @@ class TcpParameters:
     second_s: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.congestion_control not in CONGESTION_CONTROLS:
+            known = ", ".join(CONGESTION_CONTROLS)
+            raise TcpError(f"congestion_control is one of {known}, not {self.congestion_control}")
         if not self.queue_bytes >= 1514:
             raise TcpError(f"queue_bytes must hold a frame of 1514, not {self.queue_bytes}")
         if not 0 <= self.loss < 1:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from netem.link import FRAMING_BYTES, LinkParameters
-from netem.loss import RandomLoss
+from netem.loss import Loss, RandomLoss
 from netem.tcp.bottleneck import Bottleneck
 from netem.tcp.parameters import TcpParameters
 
@@ -16,7 +16,7 @@ class TcpPath:
 
     parameters: TcpParameters
     bottleneck: Bottleneck
-    loss: RandomLoss
+    loss: Loss
     return_s: float
     rtt_s: float
 

@@ -45,6 +45,8 @@ class TcpSender:
         self.receiver = Receiver(return_s, rtt_s, parameters.second_s)
         self.unsent_bytes = 0
         self.held = False
+        self.dropped = 0
+        """Segments that found the queue full."""
         self._second_s = parameters.second_s
         self._bottleneck = bottleneck
         self._runs: deque[int] = deque()
@@ -156,6 +158,7 @@ class TcpSender:
         if self._bottleneck.admit(segment.payload_bytes + FRAMING_BYTES, now_s):
             self.entered.append((now_s, segment))
         else:
+            self.dropped += 1
             self.lost(segment)
 
     def _resume(self, now_s: float) -> None:
