@@ -10,7 +10,18 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from commands import compare, coordinator, handout, profiles, report, run, unbuilt, verify, worker
+from commands import (
+    compare,
+    coordinator,
+    gap,
+    handout,
+    profiles,
+    report,
+    run,
+    unbuilt,
+    verify,
+    worker,
+)
 from commands.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -24,6 +35,7 @@ from commands.errors import (
 COMMANDS: Mapping[str, ModuleType] = {
     "run": run,
     "compare": compare,
+    "clocks": gap,
     "coordinator": coordinator,
     "worker": worker,
     "identities": handout,
