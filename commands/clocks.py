@@ -5,7 +5,13 @@ from commands.settings import RunSettings
 
 
 def check_clock(settings: RunSettings) -> None:
-    """Raises BadInput where the virtual clock is asked for together with the real world."""
+    """Raises BadInput where the virtual clock is asked for together with the real world, or what
+    is only charged in real time."""
+    if settings.crypto == "modelled" and settings.adversary == "active":
+        raise BadInput("crypto: modelled: not with adversary=active, where all is about checking")
+    for part in ("crypto", "training"):
+        if settings.clock != "virtual" and getattr(settings, part) == "modelled":
+            raise BadInput(f"{part}: modelled: needs clock=virtual: in wall time all is computed")
     if settings.clock != "virtual":
         return
     if settings.net != "stream":

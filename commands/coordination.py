@@ -19,6 +19,8 @@ from coordinator.intake import TelemetryIntake
 from coordinator.limits import Limits
 from coordinator.summation import SumRule
 from coordinator.uploads import READ_BYTES
+from protocol.secagg.modelled import ModelledServer
+from protocol.secagg.server import ServerMachine
 from protocol.sizes import SESSION_BYTES
 from protocol.telemetry import Recorder, Tracer
 from strategies.draw import drawn
@@ -62,6 +64,7 @@ def build_coordinator(
             study.corrupt,
             study.settings.crowd,
             access.randomness,
+            ModelledServer if study.settings.crypto == "modelled" else ServerMachine,
         ),
         admission=Admission(
             access.token, session, study.client_settings.to_mapping(), limits.handshake_s

@@ -27,6 +27,7 @@ from netem.tcp.parameters import TcpParameters
 from netem.timer import Timer
 from profiles import NO_CONTROL, Network, NetworkJitter, NetworkTransport, PlayedTrace
 from profiles import Device as DeviceProfile
+from protocol.secagg.client import ClientMachine
 from protocol.telemetry import Json, Recorder, Tracer
 from worker.client import Device
 from worker.machine import Executor
@@ -70,6 +71,7 @@ class Ways:
     pins: Callable[[int], Pins | None] = lambda member: None
     """By member: its identity and everybody's, where the coordinator is not believed."""
     randomness: Source = unpredictable
+    machine: type[ClientMachine] = ClientMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,9 @@ class EmulatedWorker:
         member = self.site.member
         pins = None if member is None else ways.pins(member)
         device = self.site.device.name
+        drawn = self._draws(ways)
         place = Place(
-            url, token, device, member, ways.data_dir, pins, self._time_scale, self._draws(ways)
+            url, token, device, member, ways.data_dir, pins, self._time_scale, drawn, ways.machine
         )
         timeout = aiohttp.ClientTimeout(total=None)  # a slow transfer is not a failed one
         connector = self._access.connector(limit=0, ssl=ways.ssl or True)

@@ -9,14 +9,15 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 
 from commands.emulation import Host, Undisturbed, run_clock
+from commands.modelled import uncomputed
 from commands.settings import RunSettings
 from learning.training import TrainingJob, train
 from netem.timer import LoopTimer, timer_for
 from netem.virtual.loop import VirtualLoop
-from netem.virtual.work import HeldClock, here_and_now
+from netem.virtual.work import HeldClock, Submit, here_and_now
 from worker.machine import in_thread
 from worker.pool import TrainingPool
 
@@ -32,8 +33,9 @@ def loop_of(clock: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def host_of(settings: RunSettings) -> AbstractAsyncContextManager[Host]:
     """The host of a run's coordinator and of the workers beside it."""
-    hosting = hosted_virtually if settings.clock == "virtual" else hosted
-    return hosting(settings.time_scale, settings.training_processes)
+    if settings.clock == "virtual":
+        return hosted_virtually(settings)
+    return hosted(settings.time_scale, settings.training_processes)
 
 
 @asynccontextmanager
@@ -56,22 +58,23 @@ async def hosted(time_scale: float, training_processes: int | None) -> AsyncIter
 
 
 @asynccontextmanager
-async def hosted_virtually(
-    time_scale: float, training_processes: int | None
-) -> AsyncIterator[Host]:
+async def hosted_virtually(settings: RunSettings) -> AsyncIterator[Host]:
     """On a virtual loop: results are handed over at the instants that they were charged to."""
     loop = asyncio.get_running_loop()
     if not isinstance(loop, VirtualLoop):
         raise TypeError("a virtual host needs a virtual loop")
     _settle_memory()
-    timer = LoopTimer(loop)
-    pool = TrainingPool(training_processes or os.cpu_count() or 1, gives_way=False)
-    trainer, cpu = HeldClock(loop, pool.submit), HeldClock(loop, here_and_now)
-    try:
-        yield Host(timer, trainer, cpu, time_scale, run_clock(time_scale), _at_once)
-    finally:
-        pool.close()
-        timer.close()
+    timer, scale = LoopTimer(loop), settings.time_scale
+    cpu = HeldClock(loop, here_and_now)
+    with ExitStack() as stack:
+        stack.callback(timer.close)
+        submit: Submit = uncomputed
+        if settings.training == "computed":
+            processes = settings.training_processes or os.cpu_count() or 1
+            pool = TrainingPool(processes, gives_way=False)
+            stack.callback(pool.close)
+            submit = pool.submit
+        yield Host(timer, HeldClock(loop, submit), cpu, scale, run_clock(scale), _at_once)
 
 
 def _settle_memory() -> None:

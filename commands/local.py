@@ -21,6 +21,8 @@ from learning.training import TrainingError
 from netem.access import StreamAccess
 from netem.packet.errors import LinksLost
 from protocol.errors import LocalError, ProtocolError
+from protocol.secagg.client import ClientMachine
+from protocol.secagg.modelled import ModelledClient
 from protocol.telemetry import Event, Recorder
 from worker.channel import ChannelLost, JoinRefused
 from worker.pool import PoolError
@@ -45,7 +47,8 @@ def local_workers(study: Study) -> Workers:
             Site(m.device, m.network, m.index, listed, settings.seed, m.trace) for m in members
         ]
         pins = pins_of(study.identities, settings.corrupt, settings.crowd)
-        ways = Ways(settings.data, pins=pins, randomness=source_of(settings))
+        machine = ModelledClient if settings.crypto == "modelled" else ClientMachine
+        ways = Ways(settings.data, pins=pins, randomness=source_of(settings), machine=machine)
         network = shared_network(study.fleet, host.timer, settings.time_scale, coordinator)
         try:
             async with (

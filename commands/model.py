@@ -1,5 +1,7 @@
 """The global model: where the coordinator's sums meet what `learning` knows of their meaning."""
 
+from math import isfinite
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,4 +57,8 @@ class FederatedModel:
 
     async def evaluate(self) -> Evaluation:
         judged = await self._executor(WHENEVER, evaluate, self._settings, self._vector)
-        return Evaluation(judged.metric, judged.loss, judged.per_client)
+        return Evaluation(_known(judged.metric), _known(judged.loss), judged.per_client)
+
+
+def _known(figure: float) -> float | None:
+    return figure if isfinite(figure) else None

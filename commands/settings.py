@@ -33,6 +33,9 @@ class RunSettings:
     net: str = "stream"
     congestion: str = "cubic"
     """The kernel's congestion control at both ends of packet and kernel links."""
+    crypto: str = "computed"
+    training: str = "computed"
+    """`modelled`, under the virtual clock only: charged, not computed."""
     time_scale: float = 1.0
     """Emulated seconds are stretched by this, so that a small host can carry a fleet."""
     aggregation: str = "secagg"
@@ -92,6 +95,8 @@ class RunSettings:
 
 NETS = ("stream", "packet", "kernel")
 _CHOICES: dict[str, tuple[str, ...]] = {
+    "crypto": ("computed", "modelled"),
+    "training": ("computed", "modelled"),
     "clock": ("wall", "virtual"),
     "net": NETS,
     "aggregation": ("plain", "secagg", "secagg+"),

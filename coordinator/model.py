@@ -16,8 +16,8 @@ from protocol.secagg.ring import Words
 class Evaluation:
     """`metric` as the task names it; `per_client` on each client's own held-out data."""
 
-    metric: float
-    loss: float
+    metric: float | None
+    loss: float | None
     per_client: tuple[float, ...]
 
 

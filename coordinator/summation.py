@@ -197,6 +197,7 @@ class SumRule:
     """Honest clients that a sum must be over, at least, which an active coordinator can learn."""
     randomness: Callable[[str], Randomness] = lambda purpose: os.urandom
     """A source for each purpose."""
+    machine: Callable[[Terms], ServerMachine] = ServerMachine
 
     def plan(self, place: Place, parties: tuple[int, ...]) -> Plan:
         if self.aggregation == "plain":
@@ -211,7 +212,7 @@ class SumRule:
         if plan.aggregation == "plain":
             return PlainSummation(plan)
         terms = Terms.of_plan(self.session, plan, active=self.identities is not None)
-        machine = ServerMachine(terms)
+        machine = self.machine(terms)
         if self.identities is None:
             return SecureSummation(plan, machine)
         pinned = Pinned(terms, self.identities, self.corrupt, self.crowd)

@@ -7,6 +7,7 @@ to the device; training, masks and keys are.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -92,7 +93,7 @@ class ClientRound:
             result = await client.device.trainer.run(todo, train, job)
             fit_s = self._tracer.now() - start_s
             span |= {
-                "loss": result.loss,
+                "loss": result.loss if isfinite(result.loss) else None,
                 "examples": result.examples,
                 "full_s": fit_s / decision.relative_cost,
             }

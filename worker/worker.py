@@ -81,6 +81,8 @@ class Place:
     """By which this worker's clock is stretched; the run's must be the same."""
     randomness: Callable[[str], Randomness] = lambda purpose: os.urandom
     """A source for each purpose: what keys, shares and identity are drawn from."""
+    machine: Callable[[int, Terms, Randomness], ClientMachine] = ClientMachine
+    """This client's side of a sum against a semi-honest coordinator."""
 
 
 class Worker:
@@ -210,7 +212,7 @@ def _party(client: Client, plan: Plan, channel: Channel, place: Place) -> Party:
     randomness = place.randomness(f"round {plan.round} attempt {plan.attempt}")
     pins = place.pins
     if pins is None:
-        machine = ClientMachine(client.id, Terms.of_plan(client.session, plan), randomness)
+        machine = place.machine(client.id, Terms.of_plan(client.session, plan), randomness)
         return SecureParty(plan, channel, client.device, machine)
     return GuardedParty(plan, channel, client.device, _guarded(client, plan, pins, randomness))
 

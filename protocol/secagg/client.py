@@ -6,10 +6,11 @@ one peer. It knows no socket, clock, model or strategy; a machine serves one att
 away. A caller that must send something again keeps the bytes: the machine makes nothing twice.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
+from typing import Protocol
 
 from protocol.errors import LocalError, ProtocolError
 from protocol.messages import Delivery, PublicKeys, Roster, SealedShares, Survivors, Unmask
@@ -65,6 +66,12 @@ _THEIRS = frozenset({Step.RECEIVE_ROSTER, Step.RECEIVE_DELIVERY, Step.UNMASK})
 """Steps that a message of the coordinator asks for: out of turn, they are its fault."""
 
 
+class Masking(Protocol):
+    """What is added to a vector, range by range."""
+
+    def apply(self, words: Words, offset: int) -> None: ...
+
+
 class ClientMachine:
     """One client of one secure sum. `tally` is what the latest step took."""
 
@@ -86,7 +93,7 @@ class ClientMachine:
         """By owner of the secrets; this client's own among them where the graph says so."""
         self._peers: frozenset[int] = frozenset()
         """Whose shares were delivered (U2 of the paper without this client)."""
-        self._masks: Masks | None = None
+        self._masks: Masking | None = None
         self._masked_words = 0
         self._word: object = None
         """Kind of the words masked so far: another width would read the same keystream twice."""
@@ -116,7 +123,7 @@ class ClientMachine:
         if len(set(publics)) != len(publics):
             raise ProtocolError("roster: holds a public key twice")
         self._check_enough("roster", roster.keys.keys())
-        self._pairings = {peer: pair(own, peer, roster.keys[peer], self._sum) for peer in peers}
+        self._pairings = {peer: self._pair(own, peer, roster.keys[peer]) for peer in peers}
         self.terms, self._owners = terms, frozenset(terms.graph.owners(self.client))
         self._enter(after, cost.receive_roster(len(peers)))
 
@@ -133,9 +140,7 @@ class ClientMachine:
         seed = draw_element(self._randomness)
         parcels = self._split(seed, note)
         sealed = {
-            peer: seal(parcels[peer], pairing.send_key, self._sum, (self.client, peer))
-            for peer, pairing in self._pairings.items()
-            if peer in parcels
+            peer: self._seal(peer, parcels[peer]) for peer in self._pairings if peer in parcels
         }
         self._self_seed = seed
         self._parcels = {peer: parcel for peer, parcel in parcels.items() if peer == self.client}
@@ -154,9 +159,7 @@ class ClientMachine:
         peers = sorted({*senders, *delivery.present})
         self._check_enough("delivery", {self.client, *peers})
         opened = {peer: self._open(peer, delivery.sealed[peer]) for peer in senders}
-        own_mask = Mask(self_mask_key(self._sum, self._self_seed, self.client), 1)
-        masks = [own_mask, *(self._pairings[peer].mask for peer in peers)]
-        self._masks = Masks(masks, self.terms.keystream)
+        self._masks = self._masks_with(peers)
         self._parcels = {**self._parcels, **opened}
         self._peers = frozenset(peers)
         self._enter(after, cost.receive_delivery(len(senders)))
@@ -246,6 +249,17 @@ class ClientMachine:
                 f"{name}: {holders} holders of shares are fewer than the threshold"
                 f" {self.terms.threshold}"
             )
+
+    def _pair(self, own: OwnKeys, peer: int, publics: tuple[bytes, bytes]) -> Pairing:
+        return pair(own, peer, publics, self._sum)
+
+    def _seal(self, peer: int, parcel: Parcel) -> bytes:
+        return seal(parcel, self._pairings[peer].send_key, self._sum, (self.client, peer))
+
+    def _masks_with(self, peers: Iterable[int]) -> Masking:
+        own_mask = Mask(self_mask_key(self._sum, self._self_seed, self.client), 1)
+        masks = [own_mask, *(self._pairings[peer].mask for peer in peers)]
+        return Masks(masks, self.terms.keystream)
 
     def _split(self, seed: bytes, note: bytes) -> dict[int, Parcel]:
         """A parcel for each holder of this client's secrets."""
