@@ -73,6 +73,8 @@ def _fleet_lines(fleet: Fleet) -> list[str]:
         lines += _population_lines(fleet.population)
         mixes = fleet.population.devices, fleet.population.networks
         profiles = {profile for mix in mixes for profile, _ in mix.choices}
+    if traced := [str(member.index) for member in fleet.members if member.trace is not None]:
+        lines.append(f"clients that play traces: {', '.join(traced)}")
     if fleet.coordinator:
         site = fleet.coordinator
         lines.append(f"coordinator {site.device.name:<17}{_link(site.network)}")
