@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.traces import WINDOW_S, link_files, read_link, worst_window
 from netem.fidelity import FidelityMeter
 from netem.link import LinkParameters
 from netem.pipe import Pipe
@@ -16,6 +15,7 @@ from netem.replay import TraceCapacity, follow
 from netem.timer import ManualTimer
 from profiles.trace import Steps
 from tests.netem.test_netem_fidelity import Feeder
+from tests.netem.windows import WINDOW_S, link_files, read_link, worst_window
 
 FOLDER = os.environ.get("STRAGGLER_TRACES", "")
 FILES = link_files(Path(FOLDER)) if FOLDER else []
