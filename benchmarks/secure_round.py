@@ -97,6 +97,12 @@ class MeanModel:
     def words(self) -> int:
         return self._layout.structure.size + self._layout.length + 1
 
+    def portion(self, instruction: bytes) -> "MeanModel":
+        return self
+
+    def spread(self, words: Words) -> Words:
+        return words
+
     def apply(self, total: Words, clients: int) -> float:
         size = self._layout.structure.size
         summed = self._fixed_point.dequantise(total[:size])

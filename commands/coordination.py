@@ -21,6 +21,7 @@ from coordinator.summation import SumRule
 from coordinator.uploads import READ_BYTES
 from protocol.secagg.modelled import ModelledServer
 from protocol.secagg.server import ServerMachine
+from protocol.secagg.ring import Words
 from protocol.sizes import SESSION_BYTES
 from protocol.telemetry import Recorder, Tracer
 from strategies.draw import drawn
@@ -50,11 +51,16 @@ def build_coordinator(
     session = access.randomness("session")(SESSION_BYTES)
     limits = limits_of(study)
     task = study.task
+    model = FederatedModel(task.settings, study.layout, study.fixed_point, study.divisor, executor)
+    half = drawn(study.strategy.server(study.strategy_settings, task.structure), study.draw)
+
+    def show(client: int, words: Words) -> None:
+        half.see(client, model.vector, model.update_of(words))
+
     parts = Parts(
-        model=FederatedModel(
-            task.settings, study.layout, study.fixed_point, study.divisor, executor
-        ),
-        strategy=drawn(study.strategy.server(study.strategy_settings), study.draw),
+        model=model,
+        strategy=half,
+        onlooker=show if study.strategy.needs_plain else None,
         rule=SumRule(
             study.settings.aggregation,
             session,

@@ -73,6 +73,10 @@ class RunSettings:
     straggler_share: float = 0.2
     straggler_margin: float = 0.1
     deadline_s: float | None = None
+    threshold_step: float = 0.2
+    threshold_every: int = 2
+    threshold_after: int = 10
+    threshold_per_layer: bool = False
     min_keep: float = 0.25
     warmup_rounds: int = 2
     evidence: str = "local"

@@ -66,7 +66,10 @@ class _Face:
         played = self._coordinator.current_round
         if played is None or _number(request, "round") != played.place[0]:
             raise web.HTTPConflict(text="that round is not being played")
-        body = memoryview(self._coordinator.model.vector.astype("<f4", copy=False).data).cast("B")
+        if client.id not in played.portions:
+            raise web.HTTPConflict(text="that round is played without this client")
+        values = await asyncio.to_thread(lambda: played.portions[client.id].vector)
+        body = memoryview(values.astype("<f4", copy=False).data).cast("B")
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         response.content_length = len(body)
         await response.prepare(request)

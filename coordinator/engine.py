@@ -13,7 +13,7 @@ from coordinator.intake import TelemetryIntake
 from coordinator.limits import Limits
 from coordinator.model import GlobalModel
 from coordinator.registry import Client, Registry
-from coordinator.round import Round, RoundResult, Surroundings
+from coordinator.round import Onlooker, Round, RoundResult, Surroundings
 from coordinator.status import Status
 from coordinator.summation import SumRule
 from coordinator.uploads import SpoolRoom
@@ -42,6 +42,7 @@ class Parts:
     tracer: Tracer
     intake: TelemetryIntake
     limits: Limits
+    onlooker: Onlooker | None = None
 
 
 class Coordinator:
@@ -57,7 +58,14 @@ class Coordinator:
         self._strategy = parts.strategy
         room = SpoolRoom(packed_size(parts.model.words, parts.rule.ring_bits), SPOOL_MEMORY_BYTES)
         self._around = Surroundings(
-            parts.model, parts.rule, parts.limits, room, self.status, parts.tracer
+            parts.model,
+            parts.rule,
+            parts.limits,
+            room,
+            self.status,
+            parts.tracer,
+            parts.strategy,
+            parts.onlooker,
         )
         self._arrivals: dict[int, float] = {}
         self._changed = asyncio.Event()

@@ -25,6 +25,22 @@ class UnusableSum(Exception):
     """The sum cannot be what honest clients sent: somebody lied, and who cannot be told."""
 
 
+class Portion(Protocol):
+    """The coordinates of the model that one client downloads and uploads: all of them, or those of
+    the sub-model that it was told to train."""
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """Their current values."""
+
+    @property
+    def words(self) -> int:
+        """Length of the client's vector in ring elements."""
+
+    def spread(self, words: Words) -> Words:
+        """The client's vector at the whole model's length, zero where it has nothing."""
+
+
 class GlobalModel(Protocol):
     @property
     def vector(self) -> NDArray[np.float32]:
@@ -33,6 +49,9 @@ class GlobalModel(Protocol):
     @property
     def words(self) -> int:
         """Length of a client's vector in ring elements."""
+
+    def portion(self, instruction: bytes) -> Portion:
+        """Of a client that was told this; empty: the whole."""
 
     def apply(self, total: Words, clients: int) -> float:
         """Replace the model by the mean that `total`, a modular sum over so many, stands for.

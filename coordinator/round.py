@@ -5,7 +5,7 @@ goes on with the others as long as the protocol can, and says who was lost, when
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,14 @@ from protocol.checksum import UploadChecksum
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
 from protocol.messages import Message, RoundEnd
 from protocol.secagg.aggregate import Aggregate
+from protocol.secagg.packing import pack, packed_size, unpack
+from protocol.secagg.ring import Words
 from protocol.telemetry import Json, Tracer
-from strategies.interface import Cutoff
+from strategies.interface import Cutoff, ServerHalf
+
+Onlooker = Callable[[int, Words], None]
+"""Is shown each client's vector once it is in the sum: only where nothing masks it. Called off the
+event loop, for one client at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Surroundings:
     room: SpoolRoom
     status: Status
     tracer: Tracer
+    strategy: ServerHalf
+    onlooker: Onlooker | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,11 @@ class Round:
         self._parties = {client.id: client for client in parties}
         self._around = around
         self._tracer = around.tracer
-        self._summation = _started(around.rule, place, tuple(self._parties))
+        self._summation = _started(around, place, tuple(self._parties))
+        plain = around.rule.aggregation == "plain"
+        told = {c: around.strategy.instruction(c) if plain else b"" for c in self._parties}
+        self.portions = {client: around.model.portion(what) for client, what in told.items()}
+        """What each client downloads and uploads."""
         self._aggregate = Aggregate(around.model.words, around.rule.ring_bits)
         self._unmasking = Unmasking(self._summation, self._aggregate)
         self._adding = asyncio.Lock()
@@ -242,7 +254,8 @@ class Round:
         due = self._phase == "collect" and gathering.awaits(client)
         if not due or client in self._uploading:
             raise ProtocolError("no vector is due from this client")
-        uploads, size = self._around.status.uploads, self._aggregate.packed_size
+        uploads, ring_bits = self._around.status.uploads, self._around.rule.ring_bits
+        size = packed_size(self.portions[client].words, ring_bits)
         uploads[client] = progress = Transfer(0, size)
         checksum = UploadChecksum(self._parties[client].credential, self.place)
         upload = Upload(request, checksum, progress, self._around.limits.stall_s)
@@ -253,7 +266,7 @@ class Round:
                     await upload.receive(spool)
                 self._uploading[client] = None
                 arrived_s = self._tracer.now() - self._started_s
-                with spool.whole() as packed:
+                with spool.whole() as room, room[:size] as packed:
                     await self._add(client, packed, gathering)
         except TimeoutError as error:
             raise ProtocolError("the round has gone on without this client") from error
@@ -276,8 +289,17 @@ class Round:
             self._spoilt = True  # until it is in whole, the sum is of no use
             gathering.answer(client, None)
             self._summation.added(client)
-            await asyncio.to_thread(self._aggregate.add, packed)
+            await asyncio.to_thread(self._include, client, packed)
             self._spoilt = False
+
+    def _include(self, client: int, packed: memoryview) -> None:
+        around, portion = self._around, self.portions[client]
+        if len(packed) < self._aggregate.packed_size:
+            words = portion.spread(unpack(packed, around.rule.ring_bits))
+            packed = memoryview(pack(words, around.rule.ring_bits))
+        self._aggregate.add(packed)
+        if around.onlooker is not None:
+            around.onlooker(client, unpack(packed, around.rule.ring_bits))
 
     def _refused(self, client: int, reason: str) -> None:
         self._tracer.event("message_refused", self._number, client, reason=reason)
@@ -286,9 +308,10 @@ class Round:
         return ", ".join(f"{c} in {phase}" for c, phase in sorted(self._lost.items())) or "nobody"
 
 
-def _started(rule: SumRule, place: Place, parties: tuple[int, ...]) -> Summation:
+def _started(around: Surroundings, place: Place, parties: tuple[int, ...]) -> Summation:
+    rule = around.rule
     try:
-        return rule.start(rule.plan(place, parties))
+        return rule.start(rule.plan(place, parties), around.strategy.instruction)
     except (LocalError, ProtocolError) as error:
         # A fleet that was large enough can shrink between rounds.
         raise RoundFailed(f"no secure sum among {len(parties)} clients: {error}") from error

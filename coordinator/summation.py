@@ -77,8 +77,9 @@ class PlainSummation:
 
     closing: tuple[Step, ...] = ()
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, instruction: Callable[[int], bytes]) -> None:
         self._place = (plan.round, plan.attempt)
+        self._instruction = instruction
         self._notes: dict[int, bytes] = {}
         planned = dict.fromkeys(plan.clients, plan)
         self.opening: tuple[Step, ...] = (Step("shares", Note, lambda: planned, self._take),)
@@ -91,7 +92,8 @@ class PlainSummation:
     def deliveries(self) -> Outgoing:
         if not self._notes:
             raise TooFewSurvivors("no client answered the plan")
-        return dict.fromkeys(self._notes, Notes(*self._place, dict(sorted(self._notes.items()))))
+        notes = dict(sorted(self._notes.items()))
+        return {c: Notes(*self._place, notes, self._instruction(c)) for c in notes}
 
     def added(self, client: int) -> None:
         return
@@ -208,9 +210,10 @@ class SumRule:
         seed = draw(GRAPH_SEED_BYTES) if drawn else b""
         return Plan(*place, parties, self.aggregation, threshold, neighbours, seed)
 
-    def start(self, plan: Plan) -> Summation:
+    def start(self, plan: Plan, instruction: Callable[[int], bytes]) -> Summation:
+        """`instruction` says what a client is told to train, which nobody is in a secure sum."""
         if plan.aggregation == "plain":
-            return PlainSummation(plan)
+            return PlainSummation(plan, instruction)
         terms = Terms.of_plan(self.session, plan, active=self.identities is not None)
         machine = self.machine(terms)
         if self.identities is None:

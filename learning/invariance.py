@@ -41,13 +41,20 @@ def scores(
     change[(before == 0) & (update == 0)] = -1.0  # below every change: no evidence
     if trained:
         change[~SubModel(structure, trained).mask] = -1.0
+    result = largest(structure, change)
+    for values in result.values():
+        values[values < 0] = np.nan
+    return result
+
+
+def largest(structure: Structure, values: Vector) -> dict[str, NDArray[np.float32]]:
+    """For each prunable group's neurons, the largest of their weights' `values` (>= -1)."""
     result = {group: np.full(n, -1.0, np.float32) for group, n in structure.sizes.items()}
-    tensors = structure.named(change)
+    tensors = structure.named(values)
     for parameter in structure.parameters:
         for number, axis in structure.prunable_axes(parameter):
             others = tuple(other for other in range(len(parameter.shape)) if other != number)
-            largest = tensors[parameter.name].max(axis=others)
-            np.maximum.at(result[axis.group], axis.neurons, largest)
-    for values in result.values():
-        values[values < 0] = np.nan
+            np.maximum.at(
+                result[axis.group], axis.neurons, tensors[parameter.name].max(axis=others)
+            )
     return result

@@ -19,6 +19,7 @@ from protocol.fields import MAX_CLIENTS, MAX_ID, Malformed, Reader
 from protocol.sizes import (
     CHALLENGE_BYTES,
     GRAPH_SEED_BYTES,
+    INSTRUCTION_BYTES,
     KEY_BYTES,
     MAX_MESSAGE_BYTES,
     NOTE_BYTES,
@@ -106,7 +107,14 @@ KINDS: Mapping[str, tuple[type[m.Message], Mapping[str, Reader[object]]]] = Mapp
             },
         ),
         "note": (m.Note, {**_SUM, "note": field.blob(NOTE_BYTES)}),
-        "notes": (m.Notes, {**_SUM, "notes": field.by_client(field.blob(NOTE_BYTES))}),
+        "notes": (
+            m.Notes,
+            {
+                **_SUM,
+                "notes": field.by_client(field.blob(NOTE_BYTES)),
+                "instruction": field.blob(INSTRUCTION_BYTES),
+            },
+        ),
         "survivors": (m.Survivors, {**_SUM, "clients": field.client_ids}),
         "consistency": (m.Consistency, {**_SUM, "signature": field.exactly(SIGNATURE_BYTES)}),
         "attestations": (m.Attestations, {**_SUM, "signatures": _SIGNATURES}),

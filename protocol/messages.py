@@ -153,6 +153,8 @@ class Notes:
     round: int
     attempt: int
     notes: Mapping[int, bytes] = field(repr=False)
+    instruction: bytes = b""
+    """What this client shall train, where the strategy leaves that to the coordinator."""
 
 
 @dataclass(frozen=True, slots=True)

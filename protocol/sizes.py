@@ -14,6 +14,8 @@ GRAPH_SEED_BYTES = 32
 
 NOTE_BYTES = 126
 """Longest note of a strategy; always padded to this, so that its length tells nothing."""
+INSTRUCTION_BYTES = 2**16
+"""Longest instruction of a coordinator that chooses sub-models: a bit a neuron."""
 SEALED_PLAINTEXT_BYTES = 4 + 4 + 2 * SHARE_BYTES + 2 + NOTE_BYTES
 """Sender, recipient, both shares, the note's length and the padded note."""
 SEALED_BYTES = SEALED_PLAINTEXT_BYTES + 16

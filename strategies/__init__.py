@@ -10,6 +10,7 @@ from strategies.clip import CLIP
 from strategies.clip_network import CLIP_NETWORK
 from strategies.deadline import DEADLINE
 from strategies.exclude import EXCLUDE
+from strategies.fluid import FLUID
 from strategies.interface import Strategy
 from strategies.none import NONE
 from strategies.ordered_dropout import ORDERED_DROPOUT
@@ -17,10 +18,13 @@ from strategies.random_dropout import RANDOM_DROPOUT
 
 STRATEGIES: Mapping[str, Strategy] = {
     strategy.name: strategy
-    for strategy in (NONE, EXCLUDE, DEADLINE, RANDOM_DROPOUT, ORDERED_DROPOUT, CLIP, CLIP_NETWORK)
+    for strategy in (
+        *(NONE, EXCLUDE, DEADLINE, RANDOM_DROPOUT, ORDERED_DROPOUT),
+        *(CLIP, CLIP_NETWORK, FLUID),
+    )
 }
 
-NOT_BUILT_YET = ("fluid", "fedsparsify-global", "fedsparsify-local")
+NOT_BUILT_YET = ("fedsparsify-global", "fedsparsify-local")
 
 
 class UnknownStrategy(ValueError):

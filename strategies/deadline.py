@@ -10,6 +10,7 @@ the deadline follows the fleet. (All our choice.)
 import math
 from collections.abc import Mapping, Sequence
 
+from learning.structure import Structure
 from protocol.stragglers import find_stragglers
 from strategies.interface import Cutoff, Strategy
 from strategies.none import Everybody, full_model
@@ -17,7 +18,7 @@ from strategies.settings import StrategySettings
 
 
 class Deadline(Everybody):
-    def __init__(self, settings: StrategySettings) -> None:
+    def __init__(self, settings: StrategySettings, structure: Structure) -> None:
         self._settings = settings
         self._planned = 0
         self._derived_s: float | None = None

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from learning.structure import Vector
 from strategies.interface import Cutoff, ServerHalf
 
 _LABEL = "straggler-testbed/v1/draw"
@@ -77,6 +78,12 @@ class Drawn:
         if found is None:
             return None
         return replace(found, at_least=math.ceil(found.at_least * self._share - 1e-9))
+
+    def instruction(self, client: int) -> bytes:
+        return self._inner.instruction(client)
+
+    def see(self, client: int, model: Vector, update: Vector) -> None:
+        self._inner.see(client, model, update)
 
 
 def drawn(inner: ServerHalf, draw: Draw) -> ServerHalf:

@@ -6,6 +6,7 @@ It uses only what every coordinator sees anyway. Someone left out sends nothing,
 
 from collections.abc import Mapping, Sequence
 
+from learning.structure import Structure
 from protocol.stragglers import find_stragglers
 from strategies.interface import Strategy
 from strategies.none import Everybody, full_model
@@ -13,7 +14,7 @@ from strategies.settings import StrategySettings
 
 
 class Exclusion(Everybody):
-    def __init__(self, settings: StrategySettings) -> None:
+    def __init__(self, settings: StrategySettings, structure: Structure) -> None:
         self._settings = settings
         self._judged = False
         self._stragglers: Mapping[int, str] = {}

@@ -24,6 +24,8 @@ class RoundView:
     client: int
     notes: Mapping[int, bytes]
     model: Vector
+    instruction: bytes = b""
+    """What the coordinator tells this client to train, where it may."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +95,16 @@ class ServerHalf(Protocol):
         Asked after `participants`."""
         ...
 
+    def instruction(self, client: int) -> bytes:
+        """What this client is told to train; empty: everything, or what it decides itself. Only
+        ever sent under plain aggregation."""
+        ...
+
+    def see(self, client: int, model: Vector, update: Vector) -> None:
+        """One client's update of `model`, for a strategy that `needs_plain`. Called off the event
+        loop, one client at a time."""
+        ...
+
 
 class ClientHalf(Protocol):
     def note(self) -> bytes:
@@ -113,7 +125,7 @@ class Strategy:
     name: str
     describe: str
     """One line, for tables."""
-    server: Callable[[StrategySettings], ServerHalf]
+    server: Callable[[StrategySettings, Structure], ServerHalf]
     client: Callable[[StrategySettings, int, Structure, FitCurve], ClientHalf]
     counts: Callable[[StrategySettings], Counts]
     """Which participation counts the masked vector must carry for an exact mean."""

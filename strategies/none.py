@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from learning.structure import Structure
+from learning.structure import Structure, Vector
 from strategies.interface import Cutoff, Decision, Outcome, RoundView, Strategy, full
 from strategies.rates import FitCurve
 from strategies.settings import StrategySettings
@@ -22,6 +22,12 @@ class Everybody:
     def cutoff(self, round_: int) -> Cutoff | None:
         return None
 
+    def instruction(self, client: int) -> bytes:
+        return b""
+
+    def see(self, client: int, model: Vector, update: Vector) -> None:
+        """It does not ask to see any."""
+
 
 class FullModel:
     """The client's half of every strategy that leaves the choice to the coordinator."""
@@ -36,7 +42,7 @@ class FullModel:
         """Nothing to learn."""
 
 
-def everybody(settings: StrategySettings) -> Everybody:
+def everybody(settings: StrategySettings, structure: Structure) -> Everybody:
     return Everybody()
 
 

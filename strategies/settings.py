@@ -28,6 +28,13 @@ class StrategySettings:
     """Longest run of rounds for which a neuron, or an excluded client, is left out."""
     deadline_s: float | None = None
     """After warm-up, seconds from the plan until a round takes no more vectors; derived if None."""
+    threshold_step: float = 0.2
+    """`fluid`: what its threshold grows by, and how often after which round (FLuID's figures for
+    CIFAR-10; FEMNIST 0.01 every 10 after 125, Shakespeare 1.0 every 3 after 20)."""
+    threshold_every: int = 2
+    threshold_after: int = 10
+    threshold_per_layer: bool = False
+    """`fluid`: a threshold for each layer (FLuID's CIFAR-10) instead of one for all."""
     seed: int = 0
     keep_step: float = 0.01
     """Grid of keep ratios: 1, 1 - step, ... down to min_keep."""
@@ -70,6 +77,10 @@ _RULES: dict[str, _Rule] = {
         "None or a positive number of seconds",
         lambda value: value is None or _POSITIVE(value),
     ),
+    "threshold_step": _number("of at least 0", lambda value: value >= 0),
+    "threshold_every": _integer(1),
+    "threshold_after": _integer(0),
+    "threshold_per_layer": ("true or false", lambda value: type(value) is bool),
     "seed": _integer(0),
     # A grid finer than 1e-4 costs time at start and tells no sub-model of these sizes apart.
     "keep_step": _number("in [0.0001, 1]", lambda value: 1e-4 <= value <= 1),

@@ -10,6 +10,7 @@ import numpy as np
 
 from learning.layout import VectorLayout
 from learning.structure import Keep, Structure, Vector, kept_sizes
+from learning.submodel import SubModel
 from learning.task import Task, TaskSettings
 from learning.tasks import initial_vector, load_task
 from learning.training import TrainingJob, planned, train, work
@@ -19,6 +20,7 @@ from protocol.settings import ClientSettings
 from protocol.telemetry import Tracer
 from protocol.work import Tally
 from strategies import lookup
+from strategies.instruction import decode_keep
 from strategies.interface import ClientHalf
 from strategies.rates import FitCurve
 from strategies.settings import SettingsError, StrategySettings
@@ -56,6 +58,16 @@ class Client:
     def words(self) -> int:
         """Length of the masked vector: update, participation counts, clipped share."""
         return self.task.structure.size + self.layout.length + 1
+
+    def portion(self, instruction: bytes) -> SubModel | None:
+        """What travels, both ways, where the coordinator says what to train; None: everything.
+        Raises ProtocolError if nobody is to say so in this run."""
+        if not instruction:
+            return None
+        if not lookup(self.settings.strategy).needs_plain:
+            raise ProtocolError(f"{self.settings.strategy} takes no instruction")
+        keep = decode_keep(self.task.structure, instruction)[1]
+        return SubModel(self.task.structure, keep)
 
     @property
     def examples(self) -> int:

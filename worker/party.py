@@ -19,6 +19,10 @@ from worker.client import Device
 
 
 class Party(Protocol):
+    @property
+    def instruction(self) -> bytes:
+        """What this client is told to train, once open; empty: nothing."""
+
     async def open(self, note: bytes) -> Mapping[int, bytes]:
         """Agree on keys if need be, exchange notes; returns everybody's, one's own included."""
 
@@ -37,6 +41,7 @@ class Party(Protocol):
 
 class PlainParty:
     def __init__(self, plan: Plan, channel: Channel, device: Device) -> None:
+        self.instruction = b""
         self._plan = plan
         self._channel = channel
         self._tracer = device.tracer
@@ -44,7 +49,9 @@ class PlainParty:
     async def open(self, note: bytes) -> Mapping[int, bytes]:
         with self._tracer.span("shares", self._plan.round):
             await self._channel.send(Note(self._plan.round, self._plan.attempt, note))
-            return (await self._channel.expect(Notes)).notes
+            told = await self._channel.expect(Notes)
+            self.instruction = told.instruction
+            return told.notes
 
     def expand_ahead(self, length: int, ring_bits: int) -> None:
         return
@@ -61,6 +68,8 @@ class PlainParty:
 
 class _MaskingParty:
     """What both kinds of secure sum have in common for a client."""
+
+    instruction = b""
 
     def __init__(
         self, plan: Plan, channel: Channel, device: Device, machine: ClientMachine | GuardedClient

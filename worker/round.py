@@ -12,6 +12,7 @@ from math import isfinite
 import numpy as np
 
 from learning.structure import Vector
+from learning.submodel import SubModel
 from learning.training import TrainingResult, train, work
 from protocol.messages import Plan
 from protocol.secagg.packing import pack
@@ -63,21 +64,22 @@ class ClientRound:
         await self._party.unmask()
 
     async def _prepare(self, notes: Mapping[int, bytes]) -> tuple[Fit, memoryview, float]:
-        model, download_s = await self._download()
+        part = self._client.portion(self._party.instruction)
+        model, download_s = await self._download(part)
         fit = await self._fit(model, notes)
-        return fit, await self._mask(fit), download_s
+        return fit, await self._mask(fit, part), download_s
 
-    async def _download(self) -> tuple[Vector, float]:
+    async def _download(self, part: SubModel | None) -> tuple[Vector, float]:
+        size = self._client.task.structure.size if part is None else part.size
         with self._tracer.span("download", self._plan.round):
             start_s = self._tracer.now()
-            model = await self._transfers.download_model(
-                self._plan.round, self._client.task.structure.size
-            )
-            return model, self._tracer.now() - start_s
+            model = await self._transfers.download_model(self._plan.round, size)
+            download_s = self._tracer.now() - start_s
+        return (model if part is None else part.expand(model)), download_s
 
     async def _fit(self, model: Vector, notes: Mapping[int, bytes]) -> Fit:
         client, round_ = self._client, self._plan.round
-        view = RoundView(round_, client.id, notes, model)
+        view = RoundView(round_, client.id, notes, model, self._party.instruction)
         decision = await asyncio.to_thread(client.strategy.decide, view)
         with self._tracer.span("fit", round_) as span:
             span |= {
@@ -99,15 +101,19 @@ class ClientRound:
             }
         return Fit(decision, result, fit_s)
 
-    async def _mask(self, fit: Fit) -> memoryview:
+    async def _mask(self, fit: Fit, part: SubModel | None) -> memoryview:
         """The bytes to upload: quantised, weighted, with counts, masked, packed."""
         client = self._client
-        quantising = {Operation.QUANTISED_VALUE: float(client.words)}
+        left_out = 0 if part is None else client.task.structure.size - part.size
+        quantising = {Operation.QUANTISED_VALUE: float(client.words - left_out)}
         with self._tracer.span("mask", self._plan.round) as span:
             words, clipped = await client.device.cpu.run(
                 quantising, encode, client, fit, self._plan.round
             )
             span["clipped_fraction"] = clipped / client.task.structure.size
+            if part is not None:
+                size = client.task.structure.size
+                words = np.concatenate([words[:size][part.mask], words[size:]])
             await self._party.mask(words)
             return await asyncio.to_thread(pack, words, client.settings.ring_bits)
 

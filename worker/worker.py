@@ -23,6 +23,7 @@ from protocol.secagg.pinned import Pinned
 from protocol.secagg.terms import Terms
 from protocol.secagg.threshold import SMALLEST_CROWD
 from protocol.settings import ClientSettings
+from strategies.instruction import InstructionError
 from strategies.times import TimesError
 from worker.channel import Channel, ChannelLost, Joined, JoinRefused, LeftBehind, RunFinished
 from worker.client import Client, Device, prepare_client
@@ -44,6 +45,7 @@ GIVEN_UP = (
     LocalError,
     StructureError,
     TimesError,
+    InstructionError,
 )
 """What makes a client give a round up, and say so."""
 

@@ -17,9 +17,8 @@ NOT_BUILT = [
     ("--record", "--record"),
     ("run --resume some-folder", "--resume"),
     ("--net kernel", "--net=kernel"),
-    ("--strategy fluid", "strategy: fluid"),
-    ("--strategy fluid", "strategy: fluid"),
-    ("compare --strategies none,fluid", "strategy: fluid"),
+    ("--strategy fedsparsify-local", "strategy: fedsparsify-local"),
+    ("compare --strategies none,fedsparsify-global", "strategy: fedsparsify-global"),
     ("coordinator --listen 127.0.0.1:0 --record", "--record"),
 ]
 
@@ -47,6 +46,7 @@ BAD_INPUT = [
     ("--experiment {missing}", "--experiment: {missing}: no such experiment or file"),
     ("--experiment {junk}", "{junk}: not readable as TOML: "),
     ("--task nonesuch", "task must be one of "),
+    ("--strategy fluid", "strategy: fluid: needs single updates: aggregation=plain"),
     ("--task femnist --data {missing}", "{missing}: no such folder"),
     ("--data {folder}", "digits: takes no --data"),
     ("--strategy nonesuch", "strategy: nonesuch: no strategy of that name; choose from none, "),

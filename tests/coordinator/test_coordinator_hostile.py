@@ -13,6 +13,7 @@ import pytest
 from coordinator.errors import RoundFailed
 from coordinator.round import Round
 from protocol import messages as m
+from strategies.none import Everybody
 from tests.coordinator.rawclient import LIMIT_S, RawClient, Stage, staged
 from tests.rounds.conftest import plain_mean
 
@@ -366,7 +367,7 @@ async def test_a_fleet_that_has_shrunk_too_far_fails_the_run(tmp_path: Path) -> 
         ]
 
 
-class Few:
+class Few(Everybody):
     def participants(
         self, round_: int, joined: Sequence[int], arrivals: Mapping[int, float]
     ) -> Sequence[int]:
@@ -374,9 +375,6 @@ class Few:
 
     def left_out(self) -> Mapping[int, str]:
         return {2: "slow", 3: "slow"}
-
-    def cutoff(self, round_: int) -> None:
-        return None
 
 
 async def test_an_upload_under_way_at_the_deadline_is_cut_off(tmp_path: Path) -> None:

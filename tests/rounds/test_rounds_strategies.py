@@ -54,16 +54,38 @@ async def test_nobody_prunes_without_stragglers(play: Play) -> None:
 async def test_the_mean_is_over_those_who_trained_a_coordinate(play: Play, strategy: str) -> None:
     """Checked against each client's own keep set, which only this test knows of."""
     played = await play(clients=5, rounds=3, strategy=strategy, slow=[4], warmup_rounds=2)
+    check_mean_of_round_3(played)
+
+
+async def test_fluid_sends_its_straggler_a_part_of_the_model_and_takes_that_back(
+    play: Play,
+) -> None:
+    """Votes are taken in the round after warm-up, and the sub-model is trained in the next."""
+    played = await play(
+        clients=5, rounds=3, strategy="fluid", aggregation="plain", late=[4], warmup_rounds=1
+    )
+    third = fits(played, 3)
+    assert {c for c, span in third.items() if span.notes["straggler"]} == {4}
+    assert number(third[4], "keep_ratio") == 0.5
+    sent = {e.client: e.notes["bytes"] for e in played.events("upload_received") if e.round == 3}
+    part = SubModel(played.study.task.structure, played.scene.trained[3, 4][1])
+    assert sent[4] == 4 * (played.study.words - played.start.size + part.size)
+    assert sent[0] == 4 * played.study.words
+    check_mean_of_round_3(played)
+
+
+def check_mean_of_round_3(played: Played) -> None:
     structure, size = played.study.task.structure, played.start.size
     summed, weights = np.zeros(size), np.zeros(size)
     for client in range(5):
-        before, keep = played.scene.trained[3, client]
+        _, keep = played.scene.trained[3, client]
         mask = SubModel(structure, keep).mask
         weight = played.study.task.examples(client)
         summed += weight * update_of(client, 3, size) * mask
         weights += weight * mask
     mean = np.divide(summed, weights, out=np.zeros(size), where=weights > 0)
     step = played.study.fixed_point.step
+    before, _ = played.scene.trained[3, 0]
     np.testing.assert_allclose(played.vector - before, mean, atol=step + 1e-7)
     assert 0 < np.count_nonzero(weights < weights.max()) < size
 

@@ -5,13 +5,15 @@ import pytest
 from strategies.deadline import DEADLINE
 from strategies.interface import Cutoff, ServerHalf
 from strategies.settings import StrategySettings
+from tests.strategies.conftest import dense_network
 
 JOINED = list(range(20))
 ARRIVALS = {client: 10.0 + 0.01 * client for client in JOINED} | {7: 40.0, 3: 30.0}
 
 
 def half(**changed: object) -> ServerHalf:
-    return DEADLINE.server(StrategySettings(**changed))  # type: ignore[arg-type]
+    settings = StrategySettings(**changed)  # type: ignore[arg-type]
+    return DEADLINE.server(settings, dense_network())
 
 
 def cutoffs(server: ServerHalf, rounds: int, arrivals: Mapping[int, float]) -> list[Cutoff | None]:

@@ -14,6 +14,7 @@ from strategies.exclude import Exclusion
 from strategies.interface import Cutoff
 from strategies.none import Everybody
 from strategies.settings import StrategySettings
+from tests.strategies.conftest import dense_network
 
 FLEET = range(100)
 
@@ -82,7 +83,7 @@ def test_availability_is_met_and_independent_of_the_number_drawn() -> None:
 
 def test_the_strategy_still_sees_all_who_joined() -> None:
     """`exclude` judges by arrivals of earlier rounds, also of clients that are away now."""
-    exclusion = Exclusion(StrategySettings(warmup_rounds=1))
+    exclusion = Exclusion(StrategySettings(warmup_rounds=1), dense_network())
     half = drawn(exclusion, Draw(0, 5))
     half.participants(1, range(10), {})
     arrivals = dict.fromkeys(range(9), 1.0) | {9: 50.0}
@@ -100,7 +101,7 @@ def test_what_judges_by_earlier_rounds_says_what_becomes_of_it() -> None:
 def test_a_cutoff_waits_for_as_many_fewer() -> None:
     """A deadline that may leave out a fifth leaves out a fifth of those drawn."""
     settings = StrategySettings(warmup_rounds=0, deadline_s=5.0)
-    half = drawn(Deadline(settings), Draw(0, 10))
+    half = drawn(Deadline(settings, dense_network()), Draw(0, 10))
     half.participants(1, FLEET, {})
     assert half.cutoff(1) == Cutoff(5.0, 8)
     assert drawn(Everybody(), Draw(0, 10)).cutoff(1) is None

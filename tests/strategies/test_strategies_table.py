@@ -27,10 +27,10 @@ def test_a_strategy_describes_itself_in_a_line_and_makes_its_halves(
     assert strategy.name == name
     assert 20 < len(strategy.describe) < 100
     assert "\n" not in strategy.describe
-    assert not strategy.needs_plain
+    assert strategy.needs_plain == (name == "fluid")
     settings = StrategySettings()
-    assert strategy.server(settings).participants(1, [3, 1, 2], {}) == [1, 2, 3]
-    assert strategy.server(settings).left_out() == {}
+    assert strategy.server(settings, structure).participants(1, [3, 1, 2], {}) == [1, 2, 3]
+    assert strategy.server(settings, structure).left_out() == {}
     assert strategy.client(settings, 1, structure, curve).note() == b""
 
 
@@ -56,7 +56,6 @@ def test_counts_follow_from_whether_kept_sets_are_nested(
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("fluid", "not built yet"),
         ("fedsparsify-local", "not built yet"),
         ("clip-network+fedsparsify-global", "not built yet"),
         ("clip+exclude", "not built yet"),
