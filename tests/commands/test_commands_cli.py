@@ -75,7 +75,7 @@ BAD_INPUT = [
     ("compare --strategies none,none", "--strategies: 'none,none': must be distinct names"),
     ("compare --strategies none,", "--strategies: 'none,': must be distinct names"),
     ("compare --strategies none --seeds 0", "--seeds: must be at least 1, got 0"),
-    ("compare", "run_testbed.py compare: the following arguments are required: --strategies"),
+    ("compare", "compare: --strategies A,B,... or --resume DIR: one of them is required"),
     ("compare --strategies none --out {full}", "--out: {full}: exists and is not empty"),
     ("report {missing}", "{missing}: must be a run folder"),
     ("report {folder}", "{folder}/config.toml: cannot be read"),
