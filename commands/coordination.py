@@ -20,8 +20,8 @@ from coordinator.limits import Limits
 from coordinator.summation import SumRule
 from coordinator.uploads import READ_BYTES
 from protocol.secagg.modelled import ModelledServer
-from protocol.secagg.server import ServerMachine
 from protocol.secagg.ring import Words
+from protocol.secagg.server import ServerMachine
 from protocol.sizes import SESSION_BYTES
 from protocol.telemetry import Recorder, Tracer
 from strategies.draw import drawn
