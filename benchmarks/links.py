@@ -1,6 +1,6 @@
 """How exact are the emulated links? Measures them on this machine and prints tables.
 
-    python -m benchmarks.links [--quick] [--only rates|fleet|delay|fair]...
+    python -m benchmarks.links [--quick] [--only PART]...
 
 A plain server (asyncio streams, aiohttp) runs in a process of its own; the shaped clients run
 here, as workers do. Transfers are timed at the receiving side. Each table ends with how busy the
@@ -32,10 +32,14 @@ from benchmarks.links_server import (
     serve_forever,
 )
 from netem.calibration import measure_added_latency
+from netem.channel import Parcel
 from netem.connector import ShapedConnector, connect
 from netem.device import DeviceLinks, LinkPair
 from netem.fidelity import FidelityMeter, Measured
+from netem.jitter import DISTRIBUTIONS, Jitter
+from netem.junction import Crossing, SharedLinks
 from netem.link import FRAME_BYTES, SEGMENT_BYTES, LinkParameters, wire_bytes
+from netem.shared import SharedWire
 from netem.timer import Timer, timer_for
 
 BYTES_PER_MBIT = 1e6 / 8
@@ -228,13 +232,75 @@ async def fair(bench: Bench, quick: bool) -> None:
         count = int(100 * BYTES_PER_MBIT * 2 * bench.seconds / 20)
         flows = await asyncio.gather(*(TRANSFERS[name](bench, links, count) for _ in range(20)))
         links.close()
-        start_s = max(flow.times_s[0] for flow in flows)
-        end_s = min(flow.times_s[-1] for flow in flows)
-        got = [flow.until(end_s) - flow.until(start_s) for flow in flows]
-        jain = sum(got) ** 2 / (len(got) * sum(g * g for g in got))
-        rate = sum(got) * FRAME_BYTES / SEGMENT_BYTES / (end_s - start_s)
-        error = rate / (100 * BYTES_PER_MBIT) - 1
+        jain, error = fairness(flows)
         print(f"{name:9s} {jain:.5f}  {error * 100:+.3f} %  {lateness(links.meter.measured())}")
+
+
+async def shared(bench: Bench, quick: bool) -> None:
+    """Twenty devices of 10 to 100 Mbit/s each behind one wire of 100: a household, a cell."""
+    print("\n20 devices on a shared wire of 100 Mbit/s: Jain's index, error of the sum in %, core")
+    for name in ("raw up", "raw down"):
+        meeting: SharedLinks[Parcel] = SharedLinks(bench.timer)
+        crossing = Crossing(meeting, (SharedWire(100 * BYTES_PER_MBIT),))
+        ones = [LinkParameters(m * BYTES_PER_MBIT, 0.01) for m in (10, 20, 50, 100) * 5]
+        both = (crossing, crossing)
+        everyone = [DeviceLinks(LinkPair(x, x), bench.timer, None, both) for x in ones]
+        count = int(100 * BYTES_PER_MBIT * bench.seconds / 20)
+        work = asyncio.gather(*(TRANSFERS[name](bench, links, count) for links in everyone))
+
+        async def transfers(work: Any = work) -> list[Arrivals]:  # noqa: ANN401
+            return list(await work)
+
+        flows, cpu = await cpu_share(transfers())
+        jain, error = fairness(flows)
+        merged = FidelityMeter.merged(links.meter for links in everyone).measured()
+        for links in everyone:
+            links.close()
+        print(f"{name:9s} {jain:.5f}  {error * 100:+.3f} %  {cpu:4.0%}  {lateness(merged)}")
+
+
+def fairness(flows: Sequence[Arrivals]) -> tuple[float, float]:
+    """Jain's index and the error of the sum against 100 Mbit/s, while all of them flow."""
+    start_s = max(flow.times_s[0] for flow in flows)
+    end_s = min(flow.times_s[-1] for flow in flows)
+    got = [flow.until(end_s) - flow.until(start_s) for flow in flows]
+    jain = sum(got) ** 2 / (len(got) * sum(g * g for g in got))
+    rate = sum(got) * FRAME_BYTES / SEGMENT_BYTES / (end_s - start_s)
+    return jain, rate / (100 * BYTES_PER_MBIT) - 1
+
+
+async def jitter(bench: Bench, quick: bool) -> None:
+    """One-way delays of a stream of small messages, a quarter of the correlation time apart."""
+    print("\nJitter of 5 ms around 50 ms, correlated over 100 ms: error of the mean, spread, in ms")
+    for name in DISTRIBUTIONS:
+        wander = Jitter(0.005, 0.1, name, (1,))
+        asked = wander.course()
+        one = LinkParameters(20 * BYTES_PER_MBIT, 0.05, variation=wander)
+        begin_s = bench.timer.now()
+        links = DeviceLinks(LinkPair(one, one), bench.timer)
+        wire_s = wire_bytes(PING_BYTES) / one.bytes_per_s
+        async with stream(bench, links) as (reader, writer):
+            rows = []
+            for _ in range(100 if quick else 400):
+                await asyncio.sleep(0.025)
+                start_s = time.monotonic()
+                writer.write(b"E 0\n".ljust(PING_BYTES))
+                there_s = float(await reader.readexactly(PING_BYTES))
+                due_s = 0.05 + wire_s + asked.extra_s(start_s + wire_s - begin_s)
+                rows.append((there_s - start_s, due_s))
+        links.close()
+        got, due = np.array(rows).T * 1e3
+        print(
+            f"{name:7s} mean {got.mean() - due.mean():+.3f} off its own course; spread "
+            f"{got.std():.3f}, of its course {due.std():.3f}"
+        )
+
+
+async def capacity(bench: Bench, quick: bool) -> None:
+    """More and more devices of 10 Mbit/s until their rates are out of bounds."""
+    print("\nDevices of 10 Mbit/s at once, raw up: error % median/worst, core, lateness ms")
+    for devices in (20, 40) if quick else (20, 40, 80, 120, 160):
+        print(f"{devices:4d}  " + await fleet_of(bench, "raw up", devices))
 
 
 def processor_time() -> Any:  # noqa: ANN401
@@ -244,7 +310,15 @@ def processor_time() -> Any:  # noqa: ANN401
     return np.array([user + nice + system + interrupts + soft, stolen, sum(ticks)])
 
 
-BENCHES = {"rates": rates, "fleet": fleet, "delay": delay, "fair": fair}
+BENCHES = {
+    "rates": rates,
+    "fleet": fleet,
+    "delay": delay,
+    "fair": fair,
+    "shared": shared,
+    "jitter": jitter,
+    "capacity": capacity,
+}
 
 
 async def measure(options: argparse.Namespace, ports: tuple[int, int]) -> None:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.errors import BadInput, Failure, Unstable, not_built_yet
+from commands.errors import BadInput, Failure, Unstable
 
 if TYPE_CHECKING:
     from commands.emulation import Site
@@ -37,15 +37,12 @@ def run(arguments: argparse.Namespace) -> None:
 
     from commands.emulation import Site
     from commands.nets import Net, check_possible
-    from commands.settings import NETS
+    from commands.settings import resolve
     from commands.verification.shown import as_json, as_page, print_tables
     from netem.packet.errors import LinksLost
     from profiles import ProfileError, load_fleet
 
-    if arguments.net not in NETS:
-        raise BadInput(f"--net: must be one of {', '.join(NETS)}, got {arguments.net!r}")
-    if arguments.net == "kernel":
-        raise not_built_yet("--net=kernel")
+    resolve(None, {"net": arguments.net}, ())
     out: Path | None = arguments.out
     if out is not None and (out.exists() or not out.absolute().parent.is_dir()):
         raise BadInput(f"--out: {out}: must be a new file in a folder that exists")

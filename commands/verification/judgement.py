@@ -65,7 +65,7 @@ class Verification:
         """One line for each figure outside its bound. Single devices' rates are judged where the
         host could carry all of them at once; otherwise only whom a round would wait for."""
         rules = [rule for link in self.links for rule in _of_link(link)]
-        for last in self.together.last:
+        for last in self.together.last if all(map(_steady, self.links)) else ():
             rules += _of_transfer("all at once", replace(last, what=f"last {last.what}"), LAST)
         if self.carries(0.0) >= self.clients:
             rules += _of_together(self.median_error, self.worst_error)
@@ -83,8 +83,13 @@ def _of_link(link: LinkResult) -> Iterator[str]:
     wander = None if link.jitter is None else link.jitter.error
     if wander is not None and abs(wander) > JITTER:
         yield f"{link.network}: jitter off by {wander:+.0%}, bound {JITTER:.0%}"
-    for transfer in link.transfers:
+    for transfer in link.transfers if _steady(link) else ():
         yield from _of_transfer(link.network, transfer, TRANSFER)
+
+
+def _steady(link: LinkResult) -> bool:
+    """Where delays wander or packets get lost, what one transfer takes is chance's."""
+    return link.jitter is None and link.loss == 0
 
 
 def _of_transfer(
@@ -107,7 +112,7 @@ def _of_together(middle: float | None, worst: float | None) -> Iterator[str]:
 def _of_kernel(links: Sequence[LinkResult], kernel: Sequence[LinkResult]) -> Iterator[str]:
     theirs = {(k.network, t.what): t.delivered for k in kernel for t in k.transfers}
     for link in links:
-        for mine in link.transfers:
+        for mine in link.transfers if _steady(link) else ():
             other = theirs.get((link.network, mine.what))
             if other is not None:
                 against = Pair(mine.what, other, mine.delivered)

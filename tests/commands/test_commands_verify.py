@@ -112,6 +112,12 @@ def test_with_loss_a_link_need_not_be_full() -> None:
     assert with_link(rates=(Pair("up", 1e6, 0.3e6),), loss=0.01).broken() == []
 
 
+def test_where_chance_decides_a_transfer_is_not_judged() -> None:
+    wandering = Pair("jitter", 0.01, 0.011)
+    assert with_link(jitter=wandering, transfers=(Pair("1 MB up", 1.0, 1.2),)).broken() == []
+    assert with_link(loss=0.01, transfers=(Pair("1 MB up", 1.0, 1.2),)).broken() == []
+
+
 def test_rates_of_more_devices_than_the_host_carries_are_shown_but_not_judged() -> None:
     crowded = replace(TOGETHER, gbit_per_s=10.0, errors=((0, "up", -0.5),))
     assert replace(GOOD, together=crowded).broken() == []
