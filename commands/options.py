@@ -16,7 +16,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", metavar="NAME", help="what is learnt (digits)")
     parser.add_argument("--strategy", metavar="NAME", help="remedy for stragglers (clip-network)")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds to play (6)")
-    parser.add_argument("--clock", metavar="wall|virtual", help="wall (virtual is not built yet)")
+    parser.add_argument(
+        "--clock", metavar="wall|virtual", help="wall, or virtual: exact and without waiting"
+    )
     parser.add_argument(
         "--net", metavar="stream|packet|kernel", help="kind of link (stream; Linux: packet)"
     )
