@@ -51,6 +51,8 @@ class Ledger:
     items: int = 0
     revised: bool = False
     """Whether rows changed after their round was finished."""
+    judged: object = None
+    """What somebody concluded from the warm-up rounds' rows; gone when one of them changes."""
     _open: dict[int, _OpenRound] = field(default_factory=dict)
     _latest: int = 0
     """The last round finished in this stretch; spans of earlier ones come too late."""
@@ -153,6 +155,8 @@ class Ledger:
     def _derive(self, finished: Event, opened: _OpenRound) -> None:
         round_, warmup = finished.round, self._is_warmup(finished.round)
         self.revised |= round_ in self.rounds
+        if warmup or not self.settings.warmup_rounds:
+            self.judged = None
         record = RoundRecord(finished, opened.spans, opened.arrivals)
         self.rounds[round_], self.clients[round_] = derive(self.settings, self.places, record)
         for earlier in [r for r in self.drawn if self._is_warmup(r) == warmup and r < round_]:

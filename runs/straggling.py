@@ -4,22 +4,24 @@ Pure; the rule itself is `protocol.stragglers`.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import median
 
-from protocol.stragglers import find_stragglers
+from protocol.stragglers import Verdict, find_stragglers
 from protocol.telemetry import Json
 from runs.ledger import Ledger
 from runs.rows import ClientRow
 from runs.values import mean
 
 _PHASES = ("download", "fit", "upload")
+_WARMUP = "warm-up rounds"
 
 
 def full_times(ledger: Ledger) -> tuple[dict[int, list[ClientRow]], str]:
     """Each client's rows with a full-model time, and where they are from: the warm-up rounds, or
     every round (pruned ones by their full-model equivalent) where there was no warm-up."""
     for source, rounds in (
-        ("warm-up rounds", [r for r, row in ledger.rounds.items() if row.warmup]),
+        (_WARMUP, [r for r, row in ledger.rounds.items() if row.warmup]),
         ("all rounds", list(ledger.rounds)),
     ):
         rows: dict[int, list[ClientRow]] = {}
@@ -32,20 +34,44 @@ def full_times(ledger: Ledger) -> tuple[dict[int, list[ClientRow]], str]:
     return {}, "not measured"
 
 
-def describe_stragglers(ledger: Ledger) -> tuple[list[Json], float | None, str]:
-    """The stragglers, slowest first; the bound on what pruning them can save; the source."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What unpruned rounds say of the fleet."""
+
+    rows: Mapping[int, list[ClientRow]]
+    source: str
+    times_s: Mapping[int, float]
+    verdict: Verdict
+    typical: Mapping[str, float]
+
+
+def judge(ledger: Ledger) -> Judged:
+    """Kept with the ledger while its warm-up rounds stay as they are: a large fleet is not to be
+    judged anew after each round."""
+    if isinstance(ledger.judged, Judged):
+        return ledger.judged
     rows, source = full_times(ledger)
     times_s = {client: median(r.full_s or 0.0 for r in mine) for client, mine in rows.items()}
     settings = ledger.settings
     verdict = find_stragglers(times_s, settings.straggler_share, settings.straggler_margin)
+    others = {c: r for c, r in rows.items() if c not in verdict.stragglers}
+    judged = Judged(rows, source, times_s, verdict, _typical(others) if verdict.stragglers else {})
+    if source == _WARMUP:
+        ledger.judged = judged
+    return judged
+
+
+def describe_stragglers(ledger: Ledger) -> tuple[list[Json], float | None, str]:
+    """The stragglers, slowest first; the bound on what pruning them can save; the source."""
+    judged = judge(ledger)
+    rows, source, verdict = judged.rows, judged.source, judged.verdict
     if not verdict.stragglers:
         return [], None, source
-    typical = _typical({c: r for c, r in rows.items() if c not in verdict.stragglers})
     described: list[Json] = [
-        _describe(ledger, client, rows[client], verdict.target_s, typical)
+        _describe(ledger, client, rows[client], verdict.target_s, judged.typical)
         for client in verdict.stragglers
     ]
-    return described, 1 - verdict.target_s / times_s[verdict.stragglers[0]], source
+    return described, 1 - verdict.target_s / judged.times_s[verdict.stragglers[0]], source
 
 
 def _typical(rows: Mapping[int, list[ClientRow]]) -> dict[str, float]:
