@@ -160,10 +160,10 @@ def test_a_household_behind_the_coordinator_s_access() -> None:
     others 15 each, but for what the household's wire loses waiting for the other."""
     scene = Scene([10.0, 40.0], [30.0] * 4, [(0, 1), (0, 1), (1,), (1,)])
     for device in range(4):
-        scene.offer(device, 40_000_000, 0.0)
+        scene.offer(device, 20_000_000, 0.0)
     passed = [0.0] * 4
-    for member, transit in scene.junction.advance(10.0):
-        passed[scene.links.index(member)] += transit.load.wire_bytes / MBIT / 10
+    for member, transit in scene.junction.advance(4.0):
+        passed[scene.links.index(member)] += transit.load.wire_bytes / MBIT / 4
     assert passed == pytest.approx([5.0, 5.0, 15.0, 15.0], rel=0.09)
 
 
