@@ -16,6 +16,7 @@ from runs.analysis import summarise_run
 from runs.comparable import check_comparable, differing_hosts
 from runs.errors import ComparisonError
 from runs.loading import LoadedRun, load_config, load_summary
+from runs.reading import cautions
 from runs.records import SCHEMA, plain
 from runs.settings import RunSettings, read_settings
 from runs.summary import time_to
@@ -104,7 +105,11 @@ def tabulate(
         "metric": settings.metric,
         "target": told,
         "round_s_over": "rounds after warm-up",
-        "notes": [*differing_hosts(run.config for run in runs), *_unfinished(runs)],
+        "notes": [
+            *sorted({said for run in runs for said in cautions(run.summary)}),
+            *differing_hosts(run.config for run in runs),
+            *_unfinished(runs),
+        ],
         "rows": [row for fleet in fleets for row in _rows(groups, fleet, baseline, target)],
     }
 
