@@ -57,7 +57,7 @@ def main() -> None:
     one.add_argument("--repeat", type=int, default=1)
     one.add_argument("--idle-s", type=float, help="repeat on the same connection after a pause")
     one.add_argument("--curve", action="store_true", help="also (seconds, bytes) at the receiver")
-    one.add_argument("--user-namespace", action="store_true", default=None, help="even as root")
+    one.add_argument("--user-namespace", action="store_true", help="even as root")
     options = parser.parse_args()
     try:
         options.run(options)

@@ -38,9 +38,9 @@ class Cell:
         rate = self.mbit_s * BYTES_PER_MBIT
         return PacketLink(rate, self.rtt_s / 2, self.queue_bytes, loss=self.loss)
 
-    def net(self, user_namespace: bool | None = None) -> PacketNet:
+    def net(self, user_namespace: bool = False) -> PacketNet:
         link = self.link()
-        settings = PacketSettings(self.congestion, self.seed, user_namespace)
+        settings = PacketSettings(self.congestion, self.seed, user_namespace=user_namespace)
         return PacketNet([PacketPair(link, link)], settings)
 
 

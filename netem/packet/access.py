@@ -41,7 +41,8 @@ class PacketAccess:
 
     def close(self) -> None:
         with suppress(LinksLost):  # nobody left to ask: whoever opened the net hears of it
-            self._meter.add_links(self._net.fidelity(self._device))
+            if measured := self._net.fidelity(self._device):
+                self._meter.add_links(measured)
 
 
 @asynccontextmanager

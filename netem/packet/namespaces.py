@@ -40,11 +40,11 @@ class Namespace:
             _system_call("unshare", _CLONE_NEWNET)
         except OSError as error:
             raise LinksUnavailable(f"network namespaces: {error.strerror}") from error
-        self._descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
     def enter(self) -> None:
         """This thread's sockets and devices are made in it from now on."""
-        _system_call("setns", self._descriptor, _CLONE_NEWNET)
+        _system_call("setns", self.descriptor, _CLONE_NEWNET)
 
 
 def set_option(name: str, value: str) -> bool:

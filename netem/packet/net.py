@@ -5,13 +5,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from netem.packet.control import Control
 from netem.packet.errors import LinksLost, LinksUnavailable
-from netem.packet.gauges import Gauges
+from netem.packet.gauges import Gauges, InterfaceGauges
 from netem.packet.queue import PacketLink
 
 _ROOT = Path(__file__).parents[2]
@@ -29,12 +29,16 @@ class PacketPair:
 
 @dataclass(frozen=True, slots=True)
 class PacketSettings:
-    """`congestion` is what TCP does about it at both ends, by the kernel's name. In a user
-    namespace no right is needed that a user does not have; by default where we are not root."""
+    """`kind`: "packet", where a process of ours plays the links, or "kernel", where the kernel
+    does; `rates_only` has a kernel that lacks netem do without delays. `congestion` is what TCP
+    does at both ends, by the kernel's name. A user namespace needs no right that a user does not
+    have: it is taken where there is no other way, or if told to."""
 
     congestion: str = "cubic"
     seed: int = 0
-    user_namespace: bool | None = None
+    kind: str = "packet"
+    rates_only: bool = False
+    user_namespace: bool = False
 
 
 class PacketNet:
@@ -61,9 +65,11 @@ class PacketNet:
         if "error" in answer:
             self.close()
             raise LinksUnavailable(answer["error"])
-        memory, listener = descriptors
+        gauge, listener = descriptors
         self.port: int = answer["port"]
-        self.gauges = Gauges(memory, len(pairs))
+        self.gauges: Gauges | InterfaceGauges = (
+            Gauges(gauge, len(pairs)) if settings.kind == "packet" else InterfaceGauges(gauge)
+        )
         self.listener = socket.socket(fileno=listener)
         """Where the hub accepts connections from devices."""
 
@@ -123,12 +129,6 @@ def _start(line: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def _setup(pairs: Sequence[PacketPair], settings: PacketSettings) -> dict[str, Any]:
-    user_namespace = settings.user_namespace
-    if user_namespace is None:
-        user_namespace = os.geteuid() != 0
-    return {
+    return asdict(settings) | {
         "links": [{"up": p.up.to_mapping(), "down": p.down.to_mapping()} for p in pairs],
-        "congestion": settings.congestion,
-        "seed": settings.seed,
-        "user_namespace": user_namespace,
     }

@@ -15,7 +15,7 @@ from netem.packet.net import PacketNet, PacketSettings
 
 
 @cache
-def missing(user_namespace: bool | None = None) -> str | None:
+def missing(user_namespace: bool = False) -> str | None:
     """What the system says it does not allow."""
     try:
         PacketNet((), PacketSettings(user_namespace=user_namespace)).close()
@@ -24,7 +24,7 @@ def missing(user_namespace: bool | None = None) -> str | None:
     return None
 
 
-def need_namespaces(user_namespace: bool | None = None) -> None:
+def need_namespaces(user_namespace: bool = False) -> None:
     """Skip the test where there are none to be had."""
     if (reason := missing(user_namespace)) is not None:
         pytest.skip(reason)

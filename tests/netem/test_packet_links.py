@@ -25,7 +25,7 @@ DOWN = PacketLink(2 * RATE, 0.03)
 PAIR = PacketPair(UP, DOWN)
 
 
-@pytest.fixture(scope="module", params=[None, True], ids=["as-we-are", "user-namespace"])
+@pytest.fixture(scope="module", params=[False, True], ids=["as-we-are", "user-namespace"])
 def net(request: pytest.FixtureRequest) -> Iterator[PacketNet]:
     need_namespaces(request.param)
     settings = PacketSettings("reno", user_namespace=request.param)
@@ -138,8 +138,8 @@ input()
 """
 
 
-@pytest.mark.parametrize("user_namespace", [None, True])
-def test_nothing_is_left_of_a_killed_testbed(user_namespace: bool | None) -> None:
+@pytest.mark.parametrize("user_namespace", [False, True])
+def test_nothing_is_left_of_a_killed_testbed(user_namespace: bool) -> None:
     need_namespaces(user_namespace)
     program = HOLDING.format(user_namespace=user_namespace)
     root = Path(__file__).parents[2]

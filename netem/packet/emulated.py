@@ -1,0 +1,48 @@
+"""Links that this process plays itself: a pair of TUN devices for each device of the fleet."""
+
+import os
+from random import Random
+from typing import Any
+
+from netem.fidelity import FidelityMeter
+from netem.packet.addresses import HUB, device_address
+from netem.packet.emulator import Direction, Emulator, Ends
+from netem.packet.gauges import Gauges, late_word, shared_memory, up_word
+from netem.packet.holder import Answering
+from netem.packet.namespaces import Namespace
+from netem.packet.queue import PacketLink, PacketQueue
+from netem.packet.tun import open_tun
+
+
+class EmulatedLinks:
+    """See `netem.packet.holder.Links`."""
+
+    def __init__(self, devices: int, seed: int) -> None:
+        self.gauge = shared_memory(devices)
+        self._seed = seed
+        self._emulator = Emulator(Gauges(os.dup(self.gauge), devices))
+        self._meters = [FidelityMeter() for _ in range(devices)]
+
+    def connect(self, device: int, ends: tuple[Namespace, Namespace], pair: dict[str, Any]) -> None:
+        inside, hub = ends
+        address = device_address(device)
+        hub.enter()
+        inner = open_tun(f"device{device}", HUB, address)
+        inside.enter()
+        outer = open_tun("uplink", address, HUB)
+        meter, word, late = self._meters[device], up_word(device), late_word(device)
+        for way, (source, sink) in {"up": (outer, inner), "down": (inner, outer)}.items():
+            link = PacketLink.from_mapping(pair[way])
+            queue = PacketQueue(link, Random(f"{self._seed}/{device}/{way}"))
+            self._emulator.add(Direction(Ends(source, sink), queue, meter, (word, late)))
+            word += 1
+
+    def restart(self, device: int) -> None:
+        self._meters[device].restart()
+
+    def fidelity(self, device: int) -> dict[str, Any]:
+        return self._meters[device].links_to_mapping()
+
+    def play(self, control: int, answer: Answering) -> None:
+        self._emulator.watch(control, answer)
+        self._emulator.run()

@@ -1,0 +1,106 @@
+"""Namespaces for a fleet, sockets inside them, and answers to what the testbed asks.
+
+Which links lie between the namespaces is somebody else's business (`Links`). Nothing made here has
+a name: it goes with the process.
+"""
+
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from netem.packet.control import Control
+from netem.packet.errors import LinksLost, LinksUnavailable
+from netem.packet.namespaces import Namespace, set_option
+from netem.packet.netlink import raise_device
+
+OPTIONS = (
+    ("ipv6.conf.all.disable_ipv6", "1"),  # no neighbour discovery on the emulated wire
+    ("ipv4.tcp_no_metrics_save", "1"),  # a fresh connection knows nothing of those before it
+    ("ipv4.tcp_rmem", "4096 131072 67108864"),  # room for the window of any link, where the
+    ("ipv4.tcp_wmem", "4096 16384 67108864"),  # host's own limits would cut it off
+)
+
+Answering = Callable[[], bool]
+"""Answers one question; False when nobody will ask any more."""
+
+
+class Links(Protocol):
+    """What lies between the devices' namespaces and the hub's."""
+
+    gauge: int
+    """A descriptor that the testbed reads the bytes passed from."""
+
+    def connect(self, device: int, ends: tuple[Namespace, Namespace], pair: dict[str, Any]) -> None:
+        """Link the device's namespace and the hub's."""
+        ...
+
+    def restart(self, device: int) -> None: ...
+
+    def fidelity(self, device: int) -> dict[str, Any]: ...
+
+    def play(self, control: int, answer: Answering) -> None:
+        """Until `answer`, called whenever the descriptor can be read, says that it is over."""
+        ...
+
+
+class Holder:
+    """The namespaces of a fleet. `hub` is made before, as the first."""
+
+    def __init__(self, hub: Namespace, links: Links, setup: dict[str, Any]) -> None:
+        self._links = links
+        self._congestion: str = setup["congestion"]
+        self._devices = [furnished() for _ in setup["links"]]
+        for device, pair in enumerate(setup["links"]):
+            links.connect(device, (self._devices[device], hub), pair)
+        hub.enter()
+        self._listener = self._new_socket()
+        self._listener.bind(("", 0))
+        self._listener.listen(1024)
+
+    def serve(self, control: Control) -> None:
+        """Until the testbed goes."""
+        port = self._listener.getsockname()[1]
+        control.send({"port": port}, (self._links.gauge, self._listener.fileno()))
+        self._listener.close()
+
+        def answer() -> bool:
+            try:
+                question, _ = control.receive()
+                self._answer(control, question["what"], question["device"])
+            except LinksLost:
+                return False
+            return True
+
+        self._links.play(control.fileno(), answer)
+
+    def _answer(self, control: Control, what: str, device: int) -> None:
+        if what == "socket":
+            self._devices[device].enter()
+            with self._new_socket() as made:
+                control.send({}, (made.fileno(),))
+        elif what == "restart":
+            self._links.restart(device)
+            control.send({})
+        else:
+            control.send(self._links.fidelity(device))
+
+    def _new_socket(self) -> socket.socket:
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._congestion.encode())
+        except OSError as error:
+            made.close()
+            raise LinksUnavailable(
+                f"congestion control {self._congestion}: {error.strerror}: see"
+                " /proc/sys/net/ipv4/tcp_available_congestion_control"
+            ) from error
+        return made
+
+
+def furnished() -> Namespace:
+    """A new namespace with its options set and its loopback up, entered."""
+    namespace = Namespace()
+    for name, value in OPTIONS:
+        set_option(name, value)
+    raise_device("lo")
+    return namespace
