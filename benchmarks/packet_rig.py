@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from netem.packet.addresses import HUB
+from netem.packet.link import PacketLink
 from netem.packet.net import PacketNet, PacketPair, PacketSettings
-from netem.packet.queue import PacketLink
 
 BYTES_PER_MBIT = 1e6 / 8
 _PIECE = 1 << 18
@@ -40,8 +40,8 @@ class Cell:
 
     def net(self, user_namespace: bool = False) -> PacketNet:
         link = self.link()
-        settings = PacketSettings(self.congestion, self.seed, user_namespace=user_namespace)
-        return PacketNet([PacketPair(link, link)], settings)
+        settings = PacketSettings(self.seed, user_namespace=user_namespace)
+        return PacketNet([PacketPair(link, link, self.congestion)], settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,9 @@ class Connection:
 def connect(net: PacketNet, device: int = 0) -> Connection:
     ours = net.socket(device)
     start_s = time.monotonic()
-    ours.connect((HUB, net.port))
+    ours.connect((HUB, net.port(device)))
     connect_s = time.monotonic() - start_s
-    theirs, _ = net.listener.accept()
+    theirs, _ = net.listeners[0].accept()
     for end in (ours, theirs):
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Connection(ours, theirs, connect_s)

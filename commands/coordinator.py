@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
         scale = study.settings.time_scale
         stretched = "" if scale == 1 else f" --time-scale {scale:g}"
         if study.settings.net != "stream":
-            stretched += f" --net {study.settings.net} --congestion {study.settings.congestion}"
+            stretched += f" --net {study.settings.net}"
         played = f"--profile {study.settings.profile} --members I,J,..."
         if study.identities is not None:
             played += " --identities DIR"

@@ -34,18 +34,16 @@ def local_workers(study: Study) -> Workers:
     """Who plays the fleet, as the study's `placement` says. Raises BadInput if they cannot be
     linked as asked."""
     settings = study.settings
-    net = Net(settings.net, settings.congestion, settings.time_scale)
-    check_possible(net)
-    check_playable(net, study.fleet.members)
+    net = Net(settings.net, settings.time_scale, settings.rates_only)
+    listed = study.fleet.population is None
+    members = study.fleet.members
+    sites = [Site(m.device, m.network, m.index, listed, settings.seed, m.trace) for m in members]
+    check_playable(net, sites)
+    check_possible(net, sites)
     together = settings.placement == "tasks" and settings.net == "stream"
     coordinator = at_coordinator(settings, study.fleet, together)
 
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
-        settings, listed = study.settings, study.fleet.population is None
-        members = study.fleet.members
-        sites = [
-            Site(m.device, m.network, m.index, listed, settings.seed, m.trace) for m in members
-        ]
         pins = pins_of(study.identities, settings.corrupt, settings.crowd)
         machine = ModelledClient if settings.crypto == "modelled" else ClientMachine
         ways = Ways(settings.data, pins=pins, randomness=source_of(settings), machine=machine)
@@ -133,7 +131,7 @@ async def _start(
     arguments += ["--members", ",".join(map(str, members)), "--processes", "1"]
     arguments += ["--until-eof"]  # of a pipe that breaks when this process is killed
     arguments += ["--time-scale", str(settings.time_scale), "--seed", str(settings.seed)]
-    arguments += ["--net", settings.net, "--congestion", settings.congestion]
+    arguments += ["--net", settings.net, *(["--rates-only"] if settings.rates_only else [])]
     if study.identities is not None:
         arguments += ["--identities", str(folder), "--corrupt", str(settings.corrupt)]
         arguments += ["--crowd", str(settings.crowd)]

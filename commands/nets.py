@@ -1,6 +1,7 @@
 """Which kind of link the devices of this process get: shaped streams, or packets between network
 namespaces."""
 
+import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,23 +11,24 @@ from commands.emulation import NewAccess, Site, links_of
 from commands.errors import BadInput
 from netem.device import LinkPair
 from netem.fidelity import FidelityMeter
-from netem.link import LinkParameters
 from netem.packet.access import PacketAccess, open_net
 from netem.packet.errors import LinksUnavailable
+from netem.packet.link import PacketLink, PacketLinkError
 from netem.packet.net import PacketNet, PacketPair, PacketSettings
-from netem.packet.queue import PacketLink
 from profiles import Member
 
+DEFAULT_CONGESTION = "cubic"
+"""Where the network does not name one: Linux's own default."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """`congestion` matters where the kernel's TCP is emulated over, not where streams are."""
+    """`rates_only` matters to kernel links."""
 
     kind: str = "stream"
-    congestion: str = "cubic"
     time_scale: float = 1.0
+    rates_only: bool = False
 
 
 @asynccontextmanager
@@ -41,8 +43,9 @@ async def accesses(
         yield [None] * len(sites)
         return
     check_playable(net, sites)
-    pairs = [packet_pair(links_of(site, net.time_scale, 0.0)) for site in sites]
-    links = _opened(net, pairs)
+    links = _opened(net, sites)
+    if links.lacks is not None:
+        print(f"{net.kind} links: {links.lacks}", file=sys.stderr, flush=True)
     parts = urlsplit(url)
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
     async with open_net(links, parts.hostname or "", port):
@@ -55,26 +58,25 @@ def check_playable(net: Net, sites: Iterable[Site | Member]) -> None:
         raise BadInput(f"--net {net.kind}: plays no traces yet, and the fleet's members have some")
 
 
-def check_possible(net: Net) -> None:
-    """Raises BadInput where this system does not let us have such links."""
-    if net.kind == "stream":
-        return
-    _opened(net, ()).close()
+def check_possible(net: Net, sites: Sequence[Site]) -> None:
+    """Raises BadInput where this system does not let these sites have such links."""
+    if net.kind != "stream":
+        different = {site.network.name: site for site in sites}
+        _opened(net, list(different.values())).close()
 
 
-def _opened(net: Net, pairs: Sequence[PacketPair]) -> PacketNet:
+def _opened(net: Net, sites: Sequence[Site]) -> PacketNet:
+    settings = PacketSettings(sites[0].seed if sites else 0, net.kind, net.rates_only)
     try:
-        return PacketNet(pairs, PacketSettings(net.congestion))
-    except LinksUnavailable as error:
+        pairs = [packet_pair(links_of(site, net.time_scale, 0.0)) for site in sites]
+        return PacketNet(pairs, settings)
+    except (LinksUnavailable, PacketLinkError) as error:
         raise BadInput(f"--net {net.kind}: {error}") from error
 
 
 def packet_pair(pair: LinkPair) -> PacketPair:
-    return PacketPair(_packet_link(pair.up), _packet_link(pair.down))
-
-
-def _packet_link(link: LinkParameters) -> PacketLink:
-    return PacketLink(link.bytes_per_s, link.delay_s)
+    congestion = pair.up.tcp.congestion_control if pair.up.tcp else DEFAULT_CONGESTION
+    return PacketPair(PacketLink.of(pair.up), PacketLink.of(pair.down), congestion)
 
 
 def _access_of(links: PacketNet, device: int) -> NewAccess:

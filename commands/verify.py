@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
         fleet = load_fleet(arguments.profile)
     except ProfileError as error:
         raise BadInput(str(error)) from error
-    check_possible(Net(arguments.net))
     sites = [Site(m.device, m.network, m.index) for m in fleet.members]
+    check_possible(Net(arguments.net), sites)
     try:
         found = asyncio.run(_verify(fleet.name, sites, arguments.net, arguments.quick))
     except (LinksLost, TimeoutError, OSError) as error:
@@ -103,7 +103,7 @@ async def _kernel(
     from commands.verification.measuring import transfers_of
 
     try:
-        check_possible(Net("packet"))
+        check_possible(Net("packet"), kinds)
     except BadInput as error:
         print(f"no comparison with the kernel's TCP: {error}", file=sys.stderr)
         return []

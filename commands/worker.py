@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--until-eof", action="store_true", help="end with standard input: with whoever started it"
     )
     parser.add_argument("--net", choices=KINDS, default="stream", help="kind of link (stream)")
-    parser.add_argument("--congestion", metavar="NAME", default="cubic", help="with packet, kernel")
+    parser.add_argument("--rates-only", action="store_true", help="kernel links without delay")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     ways = Ways(arguments.data, _trusted(arguments.cert), pins=_pins(arguments, sites))
     invitation = Invitation(arguments.join.rstrip("/"), token)
-    means = Net(arguments.net, arguments.congestion, arguments.time_scale), arguments.processes
+    means = Net(arguments.net, arguments.time_scale, arguments.rates_only), arguments.processes
     try:
         asyncio.run(attend(sites, invitation, ways, means, arguments.until_eof))
     except JoinRefused as error:

@@ -30,7 +30,9 @@ class PacketAccess:
         return self._net.gauges.late_s(self._device)
 
     def connector(self, **settings: Any) -> aiohttp.BaseConnector:  # noqa: ANN401
-        return HubConnector(lambda: self._net.socket(self._device), self._net.port, **settings)
+        return HubConnector(
+            lambda: self._net.socket(self._device), self._net.port(self._device), **settings
+        )
 
     def restart(self) -> None:
         self._meter.restart()
@@ -63,7 +65,7 @@ async def open_net(net: PacketNet, host: str, port: int) -> AsyncIterator[None]:
 
     loop.add_reader(net.fileno(), died)
     try:
-        async with relayed(net.listener, host, port):
+        async with relayed(net.listeners, host, port):
             yield
     except asyncio.CancelledError:
         if lost and task is not None and not task.uncancel():

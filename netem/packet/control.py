@@ -11,7 +11,7 @@ from typing import Any
 from netem.packet.errors import LinksLost
 
 _CHUNK_BYTES = 65536
-_MOST_DESCRIPTORS = 8
+_MOST_DESCRIPTORS = 32
 
 
 class Control:

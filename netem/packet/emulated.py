@@ -1,6 +1,7 @@
 """Links that this process plays itself: a pair of TUN devices for each device of the fleet."""
 
 import os
+import time
 from random import Random
 from typing import Any
 
@@ -9,8 +10,9 @@ from netem.packet.addresses import HUB, device_address
 from netem.packet.emulator import Direction, Emulator, Ends
 from netem.packet.gauges import Gauges, late_word, shared_memory, up_word
 from netem.packet.holder import Answering
+from netem.packet.link import PacketLink
 from netem.packet.namespaces import Namespace
-from netem.packet.queue import PacketLink, PacketQueue
+from netem.packet.queue import PacketQueue
 from netem.packet.tun import open_tun
 
 
@@ -19,7 +21,9 @@ class EmulatedLinks:
 
     def __init__(self, devices: int, seed: int) -> None:
         self.gauge = shared_memory(devices)
+        self.lacks: str | None = None
         self._seed = seed
+        self._begin_s = time.monotonic()
         self._emulator = Emulator(Gauges(os.dup(self.gauge), devices))
         self._meters = [FidelityMeter() for _ in range(devices)]
 
@@ -33,7 +37,8 @@ class EmulatedLinks:
         meter, word, late = self._meters[device], up_word(device), late_word(device)
         for way, (source, sink) in {"up": (outer, inner), "down": (inner, outer)}.items():
             link = PacketLink.from_mapping(pair[way])
-            queue = PacketQueue(link, Random(f"{self._seed}/{device}/{way}"))
+            chance = Random(f"{self._seed}/{device}/{way}")
+            queue = PacketQueue(link, chance, self._begin_s)
             self._emulator.add(Direction(Ends(source, sink), queue, meter, (word, late)))
             word += 1
 

@@ -30,6 +30,9 @@ class Links(Protocol):
     gauge: int
     """A descriptor that the testbed reads the bytes passed from."""
 
+    lacks: str | None
+    """What was asked for and left out."""
+
     def connect(self, device: int, ends: tuple[Namespace, Namespace], pair: dict[str, Any]) -> None:
         """Link the device's namespace and the hub's."""
         ...
@@ -48,20 +51,24 @@ class Holder:
 
     def __init__(self, hub: Namespace, links: Links, setup: dict[str, Any]) -> None:
         self._links = links
-        self._congestion: str = setup["congestion"]
+        self._congestion: list[str] = [pair["congestion"] for pair in setup["links"]]
         self._devices = [furnished() for _ in setup["links"]]
         for device, pair in enumerate(setup["links"]):
             links.connect(device, (self._devices[device], hub), pair)
         hub.enter()
-        self._listener = self._new_socket()
-        self._listener.bind(("", 0))
-        self._listener.listen(1024)
+        self._listeners = {name: _new_socket(name) for name in sorted(set(self._congestion))}
+        """What they accept inherits their congestion control."""
+        for listener in self._listeners.values():
+            listener.bind(("", 0))
+            listener.listen(1024)
 
     def serve(self, control: Control) -> None:
         """Until the testbed goes."""
-        port = self._listener.getsockname()[1]
-        control.send({"port": port}, (self._links.gauge, self._listener.fileno()))
-        self._listener.close()
+        ports = {name: listener.getsockname()[1] for name, listener in self._listeners.items()}
+        listeners = [listener.fileno() for listener in self._listeners.values()]
+        control.send({"ports": ports, "lacks": self._links.lacks}, (self._links.gauge, *listeners))
+        for listener in self._listeners.values():
+            listener.close()
 
         def answer() -> bool:
             try:
@@ -76,25 +83,13 @@ class Holder:
     def _answer(self, control: Control, what: str, device: int) -> None:
         if what == "socket":
             self._devices[device].enter()
-            with self._new_socket() as made:
+            with _new_socket(self._congestion[device]) as made:
                 control.send({}, (made.fileno(),))
         elif what == "restart":
             self._links.restart(device)
             control.send({})
         else:
             control.send(self._links.fidelity(device))
-
-    def _new_socket(self) -> socket.socket:
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._congestion.encode())
-        except OSError as error:
-            made.close()
-            raise LinksUnavailable(
-                f"congestion control {self._congestion}: {error.strerror}: see"
-                " /proc/sys/net/ipv4/tcp_available_congestion_control"
-            ) from error
-        return made
 
 
 def furnished() -> Namespace:
@@ -104,3 +99,16 @@ def furnished() -> Namespace:
         set_option(name, value)
     raise_device("lo")
     return namespace
+
+
+def _new_socket(congestion: str) -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
+    except OSError as error:
+        made.close()
+        raise LinksUnavailable(
+            f"congestion control {congestion}: {error.strerror}: see"
+            " /proc/sys/net/ipv4/tcp_available_congestion_control"
+        ) from error
+    return made

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,29 +13,30 @@ from typing import Any, Self
 from netem.packet.control import Control
 from netem.packet.errors import LinksLost, LinksUnavailable
 from netem.packet.gauges import Gauges, InterfaceGauges
-from netem.packet.queue import PacketLink
+from netem.packet.link import PacketLink
 
 _ROOT = Path(__file__).parents[2]
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""A process with several threads cannot enter a user namespace."""
 _PATIENCE_S = 5.0
 """For a process that has lost its line: it ends at once unless the host stands still."""
 
 
 @dataclass(frozen=True, slots=True)
 class PacketPair:
-    """Up and down of a device."""
+    """Up and down of a device, and its TCP's congestion control, by the kernel's name."""
 
     up: PacketLink
     down: PacketLink
+    congestion: str = "cubic"
 
 
 @dataclass(frozen=True, slots=True)
 class PacketSettings:
     """`kind`: "packet", where a process of ours plays the links, or "kernel", where the kernel
-    does; `rates_only` has a kernel that lacks netem do without delays. `congestion` is what TCP
-    does at both ends, by the kernel's name. A user namespace needs no right that a user does not
-    have: it is taken where there is no other way, or if told to."""
+    does; `rates_only` has a kernel that lacks netem do without delays. A user namespace needs no
+    right that a user does not have: it is taken where there is no other way, or if told to."""
 
-    congestion: str = "cubic"
     seed: int = 0
     kind: str = "packet"
     rates_only: bool = False
@@ -56,6 +58,7 @@ class PacketNet:
         with theirs:
             self._process = _start(theirs)
         self._control = Control(mine)
+        self._mine = ExitStack()
         try:
             self._control.send(_setup(pairs, settings))
             answer, descriptors = self._control.receive()
@@ -65,13 +68,23 @@ class PacketNet:
         if "error" in answer:
             self.close()
             raise LinksUnavailable(answer["error"])
-        gauge, listener = descriptors
-        self.port: int = answer["port"]
+        gauge, *listeners = descriptors
+        self.listeners = [
+            self._mine.enter_context(socket.socket(fileno=listener)) for listener in listeners
+        ]
+        """Where the hub accepts connections, one for each congestion control."""
+        self.lacks: str | None = answer["lacks"]
+        """What was asked for and left out, where that was allowed."""
+        self._ports: dict[str, int] = answer["ports"]
+        self._pairs = tuple(pairs)
         self.gauges: Gauges | InterfaceGauges = (
             Gauges(gauge, len(pairs)) if settings.kind == "packet" else InterfaceGauges(gauge)
         )
-        self.listener = socket.socket(fileno=listener)
-        """Where the hub accepts connections from devices."""
+        self._mine.callback(self.gauges.close)
+
+    def port(self, device: int) -> int:
+        """Where at the hub the device finds what it looks for."""
+        return self._ports[self._pairs[device].congestion]
 
     def socket(self, device: int) -> socket.socket:
         """A new TCP socket inside the device's namespace. Raises LinksLost."""
@@ -100,9 +113,7 @@ class PacketNet:
 
     def close(self) -> None:
         """Everything is gone when this returns, but for sockets still open."""
-        if hasattr(self, "listener"):
-            self.listener.close()
-            self.gauges.close()
+        self._mine.close()
         self._control.close()
         try:
             self._process.wait(_PATIENCE_S)
@@ -124,11 +135,18 @@ def _start(line: socket.socket) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=(line.fileno(),),
-        env=os.environ | {"PYTHONPATH": path},
+        env=os.environ | {"PYTHONPATH": path, **_ONE_THREAD},
     )
 
 
 def _setup(pairs: Sequence[PacketPair], settings: PacketSettings) -> dict[str, Any]:
     return asdict(settings) | {
-        "links": [{"up": p.up.to_mapping(), "down": p.down.to_mapping()} for p in pairs],
+        "links": [
+            {
+                "up": pair.up.to_mapping(),
+                "down": pair.down.to_mapping(),
+                "congestion": pair.congestion,
+            }
+            for pair in pairs
+        ],
     }

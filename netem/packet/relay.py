@@ -7,13 +7,13 @@ not read here either. Bytes pass a relay as fast as they can: time is spent on t
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def relayed(listener: socket.socket, host: str, port: int) -> AsyncIterator[None]:
-    """Relay every connection to the listener while the context lasts."""
+async def relayed(listeners: Sequence[socket.socket], host: str, port: int) -> AsyncIterator[None]:
+    """Relay every connection to the listeners while the context lasts."""
     loop = asyncio.get_running_loop()
     ends: set[_End] = set()
     reaching: set[asyncio.Task[None]] = set()
@@ -25,11 +25,12 @@ async def relayed(listener: socket.socket, host: str, port: int) -> AsyncIterato
         task.add_done_callback(reaching.discard)
         return near
 
-    server = await loop.create_server(accepted, sock=listener)
+    servers = [await loop.create_server(accepted, sock=each) for each in listeners]
     try:
         yield
     finally:
-        server.close()
+        for server in servers:
+            server.close()
         for task in reaching:
             task.cancel()
         await asyncio.gather(*reaching, return_exceptions=True)

@@ -11,12 +11,13 @@ import shutil
 import subprocess
 from typing import Any
 
+from netem.jitter import Jitter
 from netem.packet.addresses import HUB, device_address
 from netem.packet.errors import LinksUnavailable
 from netem.packet.holder import Answering
+from netem.packet.link import PacketLink
 from netem.packet.namespaces import Namespace
 from netem.packet.netlink import connect, make_veth
-from netem.packet.queue import PacketLink
 
 TC = "tc"
 _FRAME_BYTES = 1514
@@ -35,6 +36,7 @@ class KernelLinks:
             raise LinksUnavailable(f"{TC}: not found: it comes with iproute2")
         hub.enter()
         self.gauge = os.open("/proc/thread-self/net/dev", os.O_RDONLY | os.O_CLOEXEC)
+        self.lacks: str | None = None
         self._rates_only = rates_only
         self._netem = has_netem()
 
@@ -51,11 +53,17 @@ class KernelLinks:
         self._shape("uplink", up)
 
     def _shape(self, name: str, link: PacketLink) -> None:
+        if link.varying is not None:
+            raise LinksUnavailable("tc follows no trace: packet links do")
+        if isinstance(link.variation, Jitter) and link.variation.distribution == "gamma":
+            raise LinksUnavailable("netem knows no gamma distribution: packet links do")
         if not self._netem and not self._rates_only and needs_netem(link):
             raise LinksUnavailable(
-                "this kernel has no netem: it can give rates, but no delay, jitter or loss"
-                " (--set rates_only=true: rates alone; --net packet: all of them)"
+                "this kernel has no netem: it gives rates, but no delay, jitter or loss"
+                " (rates_only=true leaves them out; packet links have them)"
             )
+        if not self._netem and needs_netem(link):
+            self.lacks = "rates alone: this kernel has no netem for delay, jitter and loss"
         for words in commands(name, link, self._netem and needs_netem(link)):
             done = subprocess.run([TC, *words], capture_output=True, text=True, check=False)
             if done.returncode:
@@ -74,7 +82,7 @@ class KernelLinks:
 
 
 def needs_netem(link: PacketLink) -> bool:
-    return any((link.delay_s, link.jitter_s, link.loss, link.reorder))
+    return any((link.delay_s, link.variation, link.loss, link.reorder))
 
 
 def commands(name: str, link: PacketLink, netem: bool) -> list[list[str]]:
@@ -86,7 +94,7 @@ def commands(name: str, link: PacketLink, netem: bool) -> list[list[str]]:
         place = ["parent", "1:1", "handle", "10:"]
     burst = max(_BURST_FRAMES * _FRAME_BYTES, math.ceil(link.bytes_per_s * _BURST_S))
     rate = ["tbf", "rate", f"{round(link.bytes_per_s * 8)}bit", "burst", f"{burst}b"]
-    told.append(["qdisc", "add", "dev", name, *place, *rate, "limit", f"{link.limit_bytes}b"])
+    told.append(["qdisc", "add", "dev", name, *place, *rate, "limit", f"{link.limit_bytes:.0f}b"])
     return told
 
 
@@ -94,8 +102,9 @@ def _netem_words(link: PacketLink) -> list[str]:
     held = link.limit_bytes + link.bytes_per_s * link.delay_s
     words = ["netem", "limit", str(_DELAYED_PACKETS + math.ceil(held / 100))]
     words += ["delay", f"{link.delay_s * 1e6:.0f}us"]
-    if link.jitter_s:
-        words += [f"{link.jitter_s * 1e6:.0f}us", "distribution", "normal"]
+    if isinstance(link.variation, Jitter):
+        words += [f"{link.variation.spread_s * 1e6:.0f}us"]
+        words += ["distribution", link.variation.distribution]
     if link.loss:
         words += ["loss", f"{link.loss:.6%}"]
     if link.reorder:

@@ -16,7 +16,6 @@ NOT_BUILT = [
     ("attack some-folder", "attack"),
     ("--record", "--record"),
     ("run --resume some-folder", "--resume"),
-    ("--net kernel", "--net=kernel"),
     ("--strategy fedsparsify-local", "strategy: fedsparsify-local"),
     ("compare --strategies none,fedsparsify-global", "strategy: fedsparsify-global"),
     ("coordinator --listen 127.0.0.1:0 --record", "--record"),

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.commands.conftest import Command, one_line
+from tests.commands.conftest import Command
 from tests.commands.test_commands_run import QUICK, check_contract, heard, started, table
 from tests.netem.namespaces import check_killed_without_trace, need_namespaces
 
@@ -17,7 +17,7 @@ def test_a_run_over_packet_links(command: Command, fast_fleet: Fleet, tmp_path: 
     out = tmp_path / "run"
     ended = command(
         *("--profile", fast_fleet(2), "--rounds", "2", *QUICK, "--net", "packet"),
-        *("--set", "congestion=reno", "--out", str(out), "--json"),
+        *("--out", str(out), "--json"),
     )
     assert ended.code == 0, ended.err
     summary = json.loads(ended.out)
@@ -25,21 +25,9 @@ def test_a_run_over_packet_links(command: Command, fast_fleet: Fleet, tmp_path: 
     assert summary["net"] == "packet"
     assert summary["fidelity"]["lateness_ms"]["p50"] is not None
     assert not re.search(r"Traceback|Error", ended.err)
-    assert 'congestion = "reno"' in (out / "config.toml").read_text()
     rows = table(out / "clients.csv")
     assert [row["client"] for row in rows] == ["0", "1", "0", "1"]
     assert all(int(row["bytes_up"]) > 1_000_000 for row in rows)
-
-
-def test_a_congestion_control_that_is_not_there_is_one_line(
-    command: Command, fast_fleet: Fleet, tmp_path: Path
-) -> None:
-    need_namespaces()
-    words = ("--profile", fast_fleet(2), "--net", "packet", "--set", "congestion=nonesuch")
-    ended = command(*words, "--out", str(tmp_path / "run"))
-    assert ended.code == 2
-    assert one_line(ended).startswith("--net packet: congestion control nonesuch: ")
-    assert not (tmp_path / "run").exists()
 
 
 def test_nothing_is_left_of_a_run_that_was_killed(fast_fleet: Fleet, tmp_path: Path) -> None:

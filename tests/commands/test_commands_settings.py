@@ -91,7 +91,6 @@ WRONG_SETS = [
     ("precompute=", "--set: precompute: must be true or false, got ''"),
     ("clock=sun", "--set: clock: must be one of wall, virtual, got 'sun'"),
     ("net=rope", "--set: net: must be one of stream, packet, kernel, got 'rope'"),
-    ("net=kernel", "--set: net=kernel: not built yet"),
     ("aggregation=sum", "--set: aggregation: must be one of plain, secagg, secagg+, got 'sum'"),
     ("adversary=angry", "--set: adversary: must be one of semi-honest, active, got 'angry'"),
     ("mean=median", "--set: mean: must be one of participation, all, got 'median'"),

@@ -14,8 +14,8 @@ from aiohttp import web
 from netem.fidelity import FidelityMeter
 from netem.packet.access import PacketAccess, open_net
 from netem.packet.errors import LinksLost
+from netem.packet.link import PacketLink
 from netem.packet.net import PacketNet, PacketPair, PacketSettings
-from netem.packet.queue import PacketLink
 from netem.packet.relay import relayed
 from tests.netem.namespaces import need_namespaces
 
@@ -87,7 +87,7 @@ async def test_whoever_opened_links_hears_of_their_loss() -> None:
 async def relay_to(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        async with relayed(listener, "127.0.0.1", port):
+        async with relayed([listener], "127.0.0.1", port):
             where = listener.getsockname()
             reader, writer = await asyncio.open_connection(*where)
             yield reader, writer

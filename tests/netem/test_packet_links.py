@@ -15,22 +15,22 @@ import pytest
 from netem.fidelity import FidelityMeter
 from netem.packet.addresses import HUB, device_address, device_at
 from netem.packet.errors import LinksLost, LinksUnavailable
+from netem.packet.link import PacketLink
 from netem.packet.net import PacketNet, PacketPair, PacketSettings
-from netem.packet.queue import PacketLink
 from tests.netem.namespaces import check_killed_without_trace, need_namespaces
 
 RATE = 2.5e6
 UP = PacketLink(RATE, 0.01)
 DOWN = PacketLink(2 * RATE, 0.03)
-PAIR = PacketPair(UP, DOWN)
+PAIR = PacketPair(UP, DOWN, "reno")
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["as-we-are", "user-namespace"])
 def net(request: pytest.FixtureRequest) -> Iterator[PacketNet]:
     need_namespaces(request.param)
-    settings = PacketSettings("reno", user_namespace=request.param)
+    settings = PacketSettings(user_namespace=request.param)
     with PacketNet([PAIR, PAIR], settings) as opened:
-        opened.listener.settimeout(20)
+        opened.listeners[0].settimeout(20)
         yield opened
 
 
@@ -39,9 +39,9 @@ def connected(net: PacketNet, device: int) -> tuple[socket.socket, socket.socket
     ours = net.socket(device)
     ours.settimeout(20)
     start_s = os.times().elapsed
-    ours.connect((HUB, net.port))
+    ours.connect((HUB, net.port(device)))
     took_s = os.times().elapsed - start_s
-    theirs, address = net.listener.accept()
+    theirs, address = net.listeners[0].accept()
     theirs.settimeout(20)
     assert address[0] == device_address(device)
     assert device_at(address[0]) == device
@@ -87,7 +87,7 @@ def test_nobody_outside_sees_the_namespaces(net: PacketNet) -> None:
     assert "uplink" not in Path("/proc/net/dev").read_text()
     with socket.socket() as outside:
         outside.settimeout(0.2)
-        assert outside.connect_ex((HUB, net.port)) != 0
+        assert outside.connect_ex((HUB, net.port(0))) != 0
 
 
 def test_lateness_is_measured_from_where_it_is_told(net: PacketNet) -> None:
@@ -108,7 +108,7 @@ def test_lateness_is_measured_from_where_it_is_told(net: PacketNet) -> None:
 def test_a_congestion_control_that_the_kernel_lacks_is_refused() -> None:
     need_namespaces()
     with pytest.raises(LinksUnavailable, match="congestion control nonesuch: "):
-        PacketNet([PAIR], PacketSettings("nonesuch"))
+        PacketNet([PacketPair(UP, DOWN, "nonesuch")], PacketSettings())
 
 
 def test_losing_the_process_that_plays_them_is_told() -> None:
@@ -129,7 +129,7 @@ def test_the_process_ends_with_its_line() -> None:
 
 HOLDING = """
 from netem.packet.net import PacketNet, PacketPair, PacketSettings
-from netem.packet.queue import PacketLink
+from netem.packet.link import PacketLink
 link = PacketLink(1e6, 0.01)
 net = PacketNet([PacketPair(link, link)] * 2, PacketSettings(user_namespace={user_namespace}))
 held = net.socket(0)

@@ -1,6 +1,7 @@
 """A link as a queue of packets: arithmetic against its laws."""
 
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from random import Random
@@ -11,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netem.packet.queue import ETHERNET_BYTES, Held, PacketLink, PacketLinkError, PacketQueue
+from netem.jitter import Jitter
+from netem.link import LinkParameters
+from netem.packet.link import PacketLink, PacketLinkError
+from netem.packet.queue import ETHERNET_BYTES, Held, PacketQueue
+from netem.playback import AtEnd, Playback
+from netem.replay import OpportunityCapacity, SteppedCapacity
+from netem.tcp.parameters import TcpParameters
+from profiles.trace import Opportunities, Steps
 
 RATE = 1e6
 SIZES = st.integers(20, 1500)
@@ -95,7 +103,7 @@ def test_losses_take_time_on_the_wire_and_come_as_often_as_asked() -> None:
 
 
 def test_jitter_keeps_order_mean_and_spread() -> None:
-    link = PacketLink(RATE, 0.050, queue_bytes=10**9, jitter_s=0.005, jitter_memory_s=0.1)
+    link = PacketLink(RATE, 0.050, queue_bytes=10**9, variation=Jitter(0.005, 0.1, seed=(2,)))
     queue = PacketQueue(link, Random(2))
     sent_s = []
     for number in range(40_000):
@@ -127,11 +135,10 @@ ILLEGAL: list[tuple[dict[str, Any], str]] = [
     ({"bytes_per_s": -1.0}, "bytes_per_s: must be finite and not negative"),
     ({"delay_s": -0.1}, "delay_s: must be finite and not negative"),
     ({"delay_s": math.nan}, "delay_s: must be finite and not negative"),
-    ({"queue_bytes": 0}, "queue_bytes: must be positive"),
+    ({"queue_bytes": 1000}, "queue_bytes: must hold a frame of 1514, not 1000"),
     ({"loss": 1.0}, "loss: must be below 1"),
     ({"loss": -0.1}, "loss: must be finite and not negative"),
     ({"reorder": 1.0}, "reorder: must be below 1"),
-    ({"jitter_memory_s": 0.0}, "jitter_memory_s: must be positive"),
 ]
 
 
@@ -141,9 +148,63 @@ def test_a_link_that_cannot_exist_is_refused(changed: dict[str, Any], rule: str)
         PacketLink(**({"bytes_per_s": RATE, "delay_s": 0.01} | changed))
 
 
-def test_a_link_goes_over_the_line_and_comes_back() -> None:
-    link = PacketLink(RATE, 0.01, loss=0.1, queue_bytes=3000)
-    assert PacketLink.from_mapping(link.to_mapping()) == link
+STEPS = Steps((0.0, 1.0), (RATE, RATE / 2), 2.0)
+OPPORTUNITIES = Opportunities((1, 1, 5, 20), 0.020)
+LOOP = Playback(100.0, offset_s=0.5, stretch=2.0)
+LINKS = [
+    LinkParameters(RATE, 0.01),
+    LinkParameters(RATE, 0.01, tcp=TcpParameters("reno", 3000, loss=0.1)),
+    LinkParameters(RATE, 0.05, variation=Jitter(0.005, 0.1, "gamma", (1, 2))),
+    LinkParameters.following(SteppedCapacity(STEPS, LOOP), 0.01),
+    LinkParameters.following(OpportunityCapacity(OPPORTUNITIES, LOOP, scale=2.0), 0.01),
+]
+
+
+@pytest.mark.parametrize("parameters", LINKS)
+def test_a_link_is_the_same_in_packets_and_over_the_line(parameters: LinkParameters) -> None:
+    link = PacketLink.of(parameters)
+    assert PacketLink.from_mapping(json.loads(json.dumps(link.to_mapping()))) == link
+    assert (link.bytes_per_s, link.delay_s) == (parameters.bytes_per_s, parameters.delay_s)
+    assert (link.variation, link.varying) == (parameters.variation, parameters.varying)
+    if parameters.tcp is not None:
+        assert (link.queue_bytes, link.loss) == (3000, 0.1)
+
+
+def test_packets_leave_at_the_slots_of_a_trace() -> None:
+    """A frame that is no full one still takes a whole opportunity, unless another shares it."""
+    playback = Playback(0.0)
+    capacity = OpportunityCapacity(OPPORTUNITIES, playback)
+    queue = PacketQueue(PacketLink(1e6, 0.0, queue_bytes=10**6, varying=capacity))
+    for _ in range(5):
+        queue.offer(bytes(1500), 0.0)
+    assert [held.due_s for held in arrived(queue)] == pytest.approx(
+        [0.001, 0.001, 0.005, 0.020, 0.021]
+    )
+
+
+@given(OFFERS, st.floats(0, 1))
+def test_what_a_trace_lets_pass_is_its_integral(
+    offers: Sequence[tuple[float, int]], offset_s: float
+) -> None:
+    capacity = SteppedCapacity(STEPS, Playback(0.0, offset_s))
+    queue = PacketQueue(PacketLink(RATE, 0.0, queue_bytes=10**9, varying=capacity))
+    taken = offered(queue, offers)
+    free_s = -math.inf
+    for (now_s, wire_bytes), held in zip(taken, arrived(queue), strict=True):
+        start_s = max(now_s, free_s)
+        free_s = held.due_s
+        assert capacity.carried_bytes(start_s, free_s) == pytest.approx(wire_bytes, abs=0.01)
+
+
+def test_after_the_end_of_a_trace_nothing_goes() -> None:
+    capacity = SteppedCapacity(STEPS, Playback(0.0, at_end=AtEnd.STOP))
+    queue = PacketQueue(PacketLink(RATE, 0.0, queue_bytes=10**6, varying=capacity))
+    assert queue.offer(bytes(1500), 1.9)
+    assert not queue.offer(bytes(1500), 2.5)
+    assert queue.dropped == 1
+
+
+def test_queues_are_as_long_as_access_links_have_them() -> None:
     assert PacketLink(RATE, 0.2).limit_bytes == 400_000
     assert PacketLink(RATE, 0.01).limit_bytes == 100_000
     assert PacketLink(1e4, 0.01).limit_bytes == 30 * 1514
