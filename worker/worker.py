@@ -175,6 +175,11 @@ class Worker:
                 f"the run is against a coordinator that is {settings.adversary}; this worker "
                 f"{'has no' if self._place.pins is None else 'was given a'} roster of identities"
             )
+        if self._place.pins is not None and settings.aggregation == "plain":
+            raise JoinRefused(
+                "the run sums in the clear; this worker was given a roster of identities and takes"
+                " part in signed sums only"
+            )
 
     async def _take_part(
         self, client: Client, plan: Plan, channel: Channel, transfers: Transfers

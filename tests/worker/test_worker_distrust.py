@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from protocol import codec
+from protocol.identity import Identity
 from protocol.messages import Challenge, Failed, Hello, Message, Plan, Proof, Ready, Welcome
 from protocol.settings import ClientSettings
 from protocol.telemetry import ListRecorder, Tracer
@@ -19,13 +20,15 @@ from tests.rounds.conftest import Clock, Scene, Trainer, small_study, undisturbe
 from worker.channel import JoinRefused
 from worker.client import Device
 from worker.machine import RealMachine, in_thread
-from worker.worker import Place, Worker
+from worker.worker import Pins, Place, Worker
 
 LIMIT_S = 20.0
 
 
 @asynccontextmanager
-async def playing(settings: ClientSettings, plans: list[Plan]) -> AsyncIterator[list[Message]]:
+async def playing(
+    settings: ClientSettings, plans: list[Plan], pins: Pins | None = None
+) -> AsyncIterator[list[Message]]:
     """A worker beside a coordinator that welcomes it with `settings` and then sends `plans`;
     yields what the worker said after it was ready, one message for each plan."""
     heard: list[Message] = []
@@ -59,7 +62,7 @@ async def playing(settings: ClientSettings, plans: list[Plan]) -> AsyncIterator[
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         async with aiohttp.ClientSession() as session:
-            working = asyncio.create_task(_work(url, session))
+            working = asyncio.create_task(_work(url, session, pins))
             finished = asyncio.create_task(done.wait())
             async with asyncio.timeout(LIMIT_S):
                 await asyncio.wait({working, finished}, return_when=asyncio.FIRST_COMPLETED)
@@ -73,12 +76,13 @@ async def playing(settings: ClientSettings, plans: list[Plan]) -> AsyncIterator[
         await runner.cleanup()
 
 
-async def _work(url: str, session: aiohttp.ClientSession) -> None:
+async def _work(url: str, session: aiohttp.ClientSession, pins: Pins | None) -> None:
     clock = Clock()
     trainer = Trainer(Scene(5), clock, 1.0, late=False)
     tracer = Tracer(ListRecorder(), clock, 0)
     device = Device(trainer, RealMachine(in_thread), tracer, undisturbed)
-    await Worker(Place(url, "token", "by hand", 0), session, device, lambda _: None).run()
+    place = Place(url, "token", "by hand", 0, pins=pins)
+    await Worker(place, session, device, lambda _: None).run()
 
 
 @pytest.fixture
@@ -118,4 +122,18 @@ async def test_a_run_whose_time_is_stretched_otherwise_is_not_joined(
 async def test_a_signed_run_is_not_joined_without_a_roster(settings: ClientSettings) -> None:
     with pytest.raises(JoinRefused, match="has no roster"):
         async with playing(replace(settings, adversary="active"), []):
+            pass
+
+
+def pins() -> Pins:
+    identities = {client: Identity(bytes([client + 1]) * 32) for client in range(5)}
+    public = {client: identity.public for client, identity in identities.items()}
+    return Pins(identities[0], public, 0.1)
+
+
+async def test_with_a_roster_nothing_is_summed_in_the_clear(settings: ClientSettings) -> None:
+    """The coordinator that is not believed says `active` and means plain aggregation."""
+    plain = replace(settings, adversary="active", aggregation="plain")
+    with pytest.raises(JoinRefused, match="signed sums only"):
+        async with playing(plain, [plan(1, aggregation="plain")], pins()):
             pass
