@@ -34,7 +34,7 @@ class SignedClient(GuardedClient):
         return set(signed.clients)
 
     def _statement(self, signed: Survivors) -> bytes:
-        return self._pinned.survivors_statement(signed.clients)
+        return self._pinned.survivors_statement({c: self._roster[c] for c in signed.clients})
 
 
 class SignedServer(GuardedServer):
@@ -46,7 +46,8 @@ class SignedServer(GuardedServer):
 
     def receive_consistency(self, client: int, message: Consistency) -> None:
         self._check_due(client, message, self._lists.keys())
-        statement = self._pinned.survivors_statement(tuple(self.machine.survivors))
+        keys = {survivor: self._keys[survivor] for survivor in self.machine.survivors}
+        statement = self._pinned.survivors_statement(keys)
         self._pinned.verify(client, statement, message.signature)
         self._lists[client] = message.signature
 

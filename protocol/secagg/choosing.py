@@ -57,8 +57,7 @@ class ChoosingClient(GuardedClient):
         self._signed = survivors
         self.tally = self.sign_cost(survivors)
         signatures = {
-            owner: self._identity.sign(self._pinned.survived_statement(owner))
-            for owner in self._attested(survivors)
+            owner: self._identity.sign(self._survived(owner)) for owner in self._attested(survivors)
         }
         return Attestations(survivors.round, survivors.attempt, signatures)
 
@@ -79,7 +78,10 @@ class ChoosingClient(GuardedClient):
         return set(signed.clients) & set(self._chosen())
 
     def _statement(self, signed: Survivors) -> bytes:
-        return self._pinned.survived_statement(self.client)
+        return self._survived(self.client)
+
+    def _survived(self, owner: int) -> bytes:
+        return self._pinned.survived_statement(owner, self._roster[owner])
 
 
 class ChoosingServer(GuardedServer):
@@ -109,7 +111,8 @@ class ChoosingServer(GuardedServer):
         if message.signatures.keys() != self.machine.survivors & set(held):
             raise ProtocolError(f"client {client} attests to others than it holds shares of")
         for owner, signature in message.signatures.items():
-            self._pinned.verify(client, self._pinned.survived_statement(owner), signature)
+            statement = self._pinned.survived_statement(owner, self._keys[owner])
+            self._pinned.verify(client, statement, signature)
         self._attesting.add(client)
         for owner, signature in message.signatures.items():
             self._about.setdefault(owner, {})[client] = signature

@@ -27,7 +27,7 @@ from protocol.messages import (
 from protocol.secagg import cost
 from protocol.secagg.client import ClientMachine
 from protocol.secagg.graph import Graph
-from protocol.secagg.pinned import Pinned
+from protocol.secagg.pinned import Keys, Pinned
 from protocol.secagg.ring import Words
 from protocol.secagg.server import Phase, ServerMachine
 from protocol.secagg.terms import Terms
@@ -45,6 +45,7 @@ class GuardedClient(ABC):
         self._identity = identity
         self._pinned = pinned
         self._signed: Survivors | None = None
+        self._roster: Mapping[int, Keys] = {}
 
     @property
     def terms(self) -> Terms:
@@ -66,6 +67,7 @@ class GuardedClient(ABC):
             statement = self._pinned.keys_statement(client, keys, roster.chosen.get(client, ()))
             self._pinned.verify(client, statement, roster.signatures[client])
         self._machine.receive_roster(roster, graph)
+        self._roster = roster.keys
         checked = cost.signatures(made=0, checked=len(roster.keys))
         self.tally = total(self._machine.tally, checked)
 
@@ -151,8 +153,8 @@ class GuardedServer(ABC):
     def __init__(self, machine: ServerMachine, pinned: Pinned) -> None:
         self.machine = machine
         self._pinned = pinned
-        self._keys: dict[int, bytes] = {}
-        """Signatures of keys."""
+        self._keys: dict[int, Keys] = {}
+        self._key_signatures: dict[int, bytes] = {}
         self._closed = False
 
     def receive_keys(self, client: int, message: PublicKeys) -> None:
@@ -160,7 +162,8 @@ class GuardedServer(ABC):
         statement = self._pinned.keys_statement(client, keys, self._chosen(client, message))
         self._pinned.verify(client, statement, message.signature)
         self.machine.receive_keys(client, message)
-        self._keys[client] = message.signature
+        self._keys[client] = keys
+        self._key_signatures[client] = message.signature
 
     def close_keys(self) -> frozenset[int]:
         """End the phase; return who takes part from here on."""
@@ -168,7 +171,7 @@ class GuardedServer(ABC):
 
     def roster_for(self, client: int) -> Roster:
         roster = self.machine.roster_for(client)
-        return replace(roster, signatures={c: self._keys[c] for c in roster.keys})
+        return replace(roster, signatures={c: self._key_signatures[c] for c in roster.keys})
 
     def close_consistency(self) -> frozenset[int]:
         """End the signing; return who is now asked for shares."""

@@ -74,8 +74,8 @@ class KeyPair:
 
     @classmethod
     def generate(cls, randomness: Randomness) -> "KeyPair":
-        """Clamped before use (RFC 7748 §5), so that the secret is below 2^255 and can be shared
-        in the field of 2^256 − 189 exactly as it is used."""
+        """Clamped before use (RFC 7748 §5): the first byte is 248 at most, so that the secret, read
+        big-endian, can be shared in the field of 2^256 − 189 exactly as it is used."""
         raw = bytearray(_draw(randomness, KEY_BYTES))
         raw[0] &= 248
         raw[31] = raw[31] & 127 | 64

@@ -3,6 +3,8 @@
 Against an active coordinator a client believes what other clients signed and nothing else. All
 statements begin with a label of their own kind and are bound to session, round, attempt and the
 terms (threshold, neighbours, participants), so that nobody can be given other terms than the rest.
+Session and round are the coordinator's to name, and it may name old ones to a client that has
+forgotten them: what is signed of survivors holds for the keys that they drew, hence once only.
 """
 
 import hashlib
@@ -15,6 +17,9 @@ from protocol.secagg.chosen_graph import ChosenGraph
 from protocol.secagg.graph import CompleteGraph
 from protocol.secagg.terms import Terms
 from protocol.secagg.threshold import SMALLEST_CROWD, check_threshold
+
+Keys = tuple[bytes, bytes]
+"""A client's two public keys of one sum: (sealing, masking)."""
 
 _LABEL = b"straggler-testbed/v1/"
 
@@ -41,20 +46,20 @@ class Pinned:
         agreed = terms.threshold.to_bytes(4) + degree.to_bytes(4) + _ids(clients)
         self._place = terms.sum.encoded() + hashlib.sha256(agreed).digest()
 
-    def keys_statement(
-        self, client: int, keys: tuple[bytes, bytes], chosen: tuple[int, ...] = ()
-    ) -> bytes:
+    def keys_statement(self, client: int, keys: Keys, chosen: tuple[int, ...] = ()) -> bytes:
         """… ‖ client ‖ both public keys ‖ the neighbours that it chose, ascending."""
         who = client.to_bytes(4) + keys[0] + keys[1]
         return _LABEL + b"keys\0" + self._place + who + _ids(chosen)
 
-    def survivors_statement(self, survivors: tuple[int, ...]) -> bytes:
-        """… ‖ the survivors, ascending."""
-        return _LABEL + b"survivors\0" + self._place + _ids(sorted(survivors))
+    def survivors_statement(self, survivors: Mapping[int, Keys]) -> bytes:
+        """… ‖ the survivors, ascending ‖ SHA-256 of their public keys in this order."""
+        ids = sorted(survivors)
+        keys = hashlib.sha256(b"".join(key for client in ids for key in survivors[client]))
+        return _LABEL + b"survivors\0" + self._place + _ids(ids) + keys.digest()
 
-    def survived_statement(self, owner: int) -> bytes:
-        """… ‖ the one client of whom it is said that it survived."""
-        return _LABEL + b"survived\0" + self._place + owner.to_bytes(4)
+    def survived_statement(self, owner: int, keys: Keys) -> bytes:
+        """… ‖ the one client of whom it is said that it survived ‖ its public keys."""
+        return _LABEL + b"survived\0" + self._place + owner.to_bytes(4) + keys[0] + keys[1]
 
     def verify(self, client: int, statement: bytes, signature: bytes) -> None:
         identity = self._identities.get(client)

@@ -219,7 +219,9 @@ def signatures(scene: Scene) -> Signatures:
 def outsider() -> bytes:
     """Client 9 has a pinned identity and no part in the sum, but signs the right list."""
     pinned = Pinned(Terms.complete(SUM, IDS, THRESHOLD), PUBLIC, CORRUPT)
-    return IDENTITIES[9].sign(pinned.survivors_statement((1, 3, 4, 5, 6, 7)))
+    keys = Scene("roster").server.machine.roster_for(1).keys
+    alive = {client: keys[client] for client in (1, 3, 4, 5, 6, 7)}
+    return IDENTITIES[9].sign(pinned.survivors_statement(alive))
 
 
 SIGNATURES: dict[str, Callable[[Signatures], Signatures]] = {
@@ -250,7 +252,8 @@ def test_signatures_that_are_refused(change: Callable[[Signatures], Signatures])
 
 def test_a_signature_of_a_list_is_none_of_another() -> None:
     scene = Scene()
-    other = scene.pinned.survivors_statement((1, 2, 3, 4, 5))
+    keys = Scene("roster").server.machine.roster_for(1).keys
+    other = scene.pinned.survivors_statement({client: keys[client] for client in (1, 2, 3, 4, 5)})
     forged = {c: IDENTITIES[c].sign(other) for c in IDS}
     scene.clients[1].sign(scene.server.machine.survivors_for(1))
     with pytest.raises(ProtocolError, match="does not match"):

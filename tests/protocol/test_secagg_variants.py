@@ -34,9 +34,9 @@ class Stage:
     """The fleet, with this client having done so many steps and the others about as many. `good`
     has the message for each step that takes one, as soon as there is one."""
 
-    def __init__(self, variant: str, done: int, sum_: Sum = SUM) -> None:
+    def __init__(self, variant: str, done: int, sum_: Sum = SUM, seed: int = 0) -> None:
         self.variant = variant
-        self.fleet = fleet(variant, sum_=sum_)
+        self.fleet = fleet(variant, seed, sum_=sum_)
         self.active = isinstance(self.fleet, GuardedRehearsal)
         self.me: Any = self.fleet.parties[ME]
         place = (SUM.round, SUM.attempt)
@@ -316,16 +316,18 @@ def test_never_both_secrets_of_one_client(variant: str) -> None:
         refused(stage, ProtocolError, lambda: stage.do("unmask", alive))
 
 
-def word(stage: Stage, signer: int, about: int = ME, sum_: Sum = SUM) -> bytes:
-    """What a client would sign of the survivors, or of one of them, in some sum."""
+def word(stage: Stage, signer: int, about: int = ME, sum_: Sum = SUM, seed: int = 0) -> bytes:
+    """What a client would sign of the survivors, or of one of them, in some sum; with another seed,
+    in another play of it."""
     rehearsal = fleet(stage.variant, sum_=sum_)
     assert isinstance(rehearsal, GuardedRehearsal)
     assert isinstance(stage.fleet, GuardedRehearsal)
+    keys = Stage(stage.variant, 1, seed=seed).fleet.server._keys
     if isinstance(stage.fleet.guard, ChoosingServer):
-        statement = rehearsal.pinned.survived_statement(about)
+        statement = rehearsal.pinned.survived_statement(about, keys[about])
     else:
         alive = listed(stage).clients if about == ME else (*listed(stage).clients, LOST)
-        statement = rehearsal.pinned.survivors_statement(alive)
+        statement = rehearsal.pinned.survivors_statement({client: keys[client] for client in alive})
     return stage.fleet.identities[signer].sign(statement)
 
 
@@ -346,6 +348,8 @@ SIGNATURES: dict[str, Callable[[Stage], object]] = {
     "of another session": lambda s: vouched(s, 19, word(s, 19, sum_=Sum(bytes(16), 7, 2))),
     "of another round": lambda s: vouched(s, 19, word(s, 19, sum_=Sum(SUM.session, 6, 2))),
     "of another attempt": lambda s: vouched(s, 19, word(s, 19, sum_=Sum(SUM.session, 7, 1))),
+    # A coordinator may name session and round of an earlier run to clients that were started anew.
+    "of an earlier play of the same sum": lambda s: vouched(s, 19, word(s, 19, seed=1)),
     "of one said to be lost": lambda s: vouched(s, LOST, word(s, LOST)),
     "of a stranger": lambda s: vouched(s, STRANGER, word(s, 19)),
 }
