@@ -8,28 +8,39 @@ as the same client. It is set up before it may go: absences count once it is rea
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from netem.presence import Presence
 from netem.timer import Timer, sleep_until
 from protocol.telemetry import Tracer
-from worker.worker import Worker
 
 _BEYOND_S = 1e-6
 """Past the instant of a change, where rounding cannot hide it."""
 
 
+class Playing(Protocol):
+    """A worker, as far as its device is concerned."""
+
+    async def run(self) -> str: ...
+
+
+class Schedule(Protocol):
+    """`netem.presence.Presence`, or one that is moved meanwhile."""
+
+    def until_s(self, now_s: float) -> tuple[bool, float]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Absences:
-    """`hang_up` drops all connections of the device."""
+    """`hang_up` drops all connections of the device. `moved` is set when the schedule moves."""
 
-    presence: Presence
+    presence: Schedule
     timer: Timer
     hang_up: Callable[[], None]
     tracer: Tracer
     ready: asyncio.Event
+    moved: asyncio.Event
 
-    async def play(self, worker: Worker) -> str:
+    async def play(self, worker: Playing) -> str:
         """As `Worker.run`, whenever the device is there."""
         at_s = self.timer.now()
         while True:
@@ -53,14 +64,19 @@ class Absences:
         """Until then, or until its part is over; returns the instant of the schedule."""
         waiting = asyncio.ensure_future(self.ready.wait())
         await _first(playing, waiting)
-        there, goes_s = self.presence.until_s(max(at_s, self.timer.now()))
-        goes_s = goes_s if there else self.timer.now()
-        await _first(playing, asyncio.ensure_future(sleep_until(self.timer, goes_s)))
-        return goes_s
+        while True:
+            self.moved.clear()
+            there, goes_s = self.presence.until_s(max(at_s, self.timer.now()))
+            goes_s = goes_s if there else self.timer.now()
+            leaving = asyncio.ensure_future(sleep_until(self.timer, goes_s))
+            await _first(playing, leaving, asyncio.ensure_future(self.moved.wait()))
+            if playing.done() or not self.moved.is_set():
+                return goes_s
 
 
-async def _first(playing: "asyncio.Future[str]", other: "asyncio.Future[Any]") -> None:
+async def _first(playing: "asyncio.Future[str]", *others: "asyncio.Future[Any]") -> None:
     try:
-        await asyncio.wait({playing, other}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({playing, *others}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        other.cancel()
+        for other in others:
+            other.cancel()

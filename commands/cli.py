@@ -16,6 +16,7 @@ from commands import (
     gap,
     handout,
     profiles,
+    replay,
     report,
     run,
     unbuilt,
@@ -35,6 +36,7 @@ from commands.errors import (
 COMMANDS: Mapping[str, ModuleType] = {
     "run": run,
     "compare": compare,
+    "replay": replay,
     "clocks": gap,
     "coordinator": coordinator,
     "worker": worker,

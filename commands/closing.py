@@ -22,5 +22,11 @@ def close(finished: Finished, arguments: argparse.Namespace) -> None:
         print_closing_table(summary, Console(), finished.path)
         if stable(summary) is False:
             print("The host was too slow for this fleet: --time-scale 2 gives it twice the time.")
-    if arguments.strict and not stable(summary):
-        raise Unstable(f"{finished.path}: {verdict(summary)}")
+    if arguments.strict:
+        check_stable(finished)
+
+
+def check_stable(finished: Finished) -> None:
+    """Raises Unstable."""
+    if not stable(finished.summary):
+        raise Unstable(f"{finished.path}: {verdict(finished.summary)}")

@@ -12,17 +12,26 @@ from ssl import SSLContext
 
 import aiohttp
 
-from commands.absence import Absences
+from commands.absence import Absences, Playing, Schedule
 from commands.randomness import Source, unpredictable
+from commands.replayed import (
+    Follower,
+    HeardTracer,
+    Leaving,
+    Replayed,
+    aligned_links,
+    aligned_speed,
+)
 from commands.traced import presence_of, speed_of, traced_pair
 from learning.training import TrainingJob
 from netem.access import Access, StreamAccess
+from netem.alignment import AlignedPresence
 from netem.device import LinkPair
 from netem.fidelity import FidelityMeter
 from netem.jitter import Jitter
 from netem.link import LinkParameters
 from netem.machine import EmulatedMachine
-from netem.pace import Pace
+from netem.pace import Pace, Speed
 from netem.tcp.parameters import TcpParameters
 from netem.timer import Timer
 from profiles import NO_CONTROL, Network, NetworkJitter, NetworkTransport, PlayedTrace
@@ -87,6 +96,8 @@ class Site:
     """Of the run: what chance decides on its links follows from it."""
     trace: PlayedTrace | None = None
     """What changes over time, counted from when the device is made."""
+    replayed: Replayed | None = None
+    """What it goes through again."""
 
 
 class EmulatedWorker:
@@ -106,9 +117,9 @@ class EmulatedWorker:
             self._access = access(self._meter)
         self._timer = host.timer
         clock = host.timer.now(), host.time_scale
-        self._presence = presence_of(site.trace, clock)
-        self._ready = asyncio.Event()
-        pace, speed = Pace(site.device.seconds_per_operation), speed_of(site.trace, clock)
+        self._ready, self._moved = asyncio.Event(), asyncio.Event()
+        self._presence = self._presence_of(clock)
+        pace, speed = Pace(site.device.seconds_per_operation), _speed_of(site, clock)
 
         def machine(executor: Executor) -> EmulatedMachine:
             return EmulatedMachine(pace, executor, host.timer, self._meter, speed)
@@ -116,9 +127,17 @@ class EmulatedWorker:
         self._device = Device(
             machine(host.trainer),
             machine(host.cpu),
-            Tracer(recorder, host.clock, site.member, self._access.bytes_passed, self._late_s),
+            self._tracer_of(recorder, host),
             host.undisturbed,
         )
+
+    def _tracer_of(self, recorder: Recorder, host: Host) -> Tracer:
+        measures = self.site.member, self._access.bytes_passed, self._late_s
+        if self.site.replayed is None:
+            return Tracer(recorder, host.clock, *measures)
+        tracer = HeardTracer(recorder, host.clock, *measures)
+        tracer.on_phase = Follower(self.site.replayed, host.clock).entered
+        return tracer
 
     async def run(self, url: str, token: str, ways: Ways) -> str:
         """Play the device until the coordinator ends the run; returns its reason."""
@@ -139,11 +158,21 @@ class EmulatedWorker:
             self._access.close()
             self._report()
 
-    async def _play(self, worker: Worker) -> str:
+    async def _play(self, worker: Playing) -> str:
+        tracer, hang_up, replayed = self._device.tracer, self._access.hang_up, self.site.replayed
+        if replayed is not None and replayed.dropouts:
+            worker = Leaving(worker, self._timer, self._time_scale, hang_up, tracer)
         if self._presence is None:
             return await worker.run()
-        means = self._timer, self._access.hang_up, self._device.tracer, self._ready
-        return await Absences(self._presence, *means).play(worker)
+        waits = self._ready, self._moved
+        return await Absences(self._presence, self._timer, hang_up, tracer, *waits).play(worker)
+
+    def _presence_of(self, clock: tuple[float, float]) -> Schedule | None:
+        presence, replayed = presence_of(self.site.trace, clock), self.site.replayed
+        if presence is None or replayed is None:
+            return presence
+        replayed.alignment.on_move.append(self._moved.set)
+        return AlignedPresence(presence, replayed.alignment, clock[1])
 
     def _prepared(self) -> None:
         """What went before is not to be measured, nor missed."""
@@ -190,7 +219,17 @@ def links_of(site: Site, time_scale: float, epoch_s: float) -> LinkPair:
     pair = link_pair(site.network, chance)
     if site.trace is not None:
         pair = traced_pair(pair, site.trace, site.network.transport, epoch_s)
+    if site.replayed is not None:
+        pair = traced_pair(pair, site.replayed.over, site.network.transport, epoch_s)
+        pair = aligned_links(pair, site.replayed.alignment)
     return pair.scaled(time_scale)
+
+
+def _speed_of(site: Site, clock: tuple[float, float]) -> Speed:
+    if site.replayed is None:
+        return speed_of(site.trace, clock)
+    own = site.trace if site.replayed.over.pace is None else site.replayed.over
+    return aligned_speed(speed_of(own, clock), site.replayed.alignment, clock[1])
 
 
 def link_pair(network: Network, chance: tuple[int, ...] = (0,)) -> LinkPair:

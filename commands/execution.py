@@ -20,9 +20,11 @@ from commands.errors import BadInput, Failure
 from commands.hosting import host_of, loop_of
 from commands.live import shown
 from commands.randomness import source_of
+from commands.recording import write_record
 from commands.study import Study, config
 from coordinator.errors import RunFailed
 from netem.virtual.errors import VirtualClockError
+from profiles import ProfileError
 from protocol.telemetry import Json, Recorder, Tracer
 from runs.errors import RunFolderError
 from runs.folder import RunFolder
@@ -69,7 +71,7 @@ def execute(
     """
     path = out or default_folder(study)
     try:
-        folder = RunFolder.create(path, config(study))
+        folder = RunFolder.create(path, config(study, elsewhere=listening is not None))
     except RunFolderError as error:
         raise BadInput(f"--out: {error}") from error
     status, reason = "failed", "a fault of the testbed itself"
@@ -86,9 +88,22 @@ def execute(
         raise
     finally:
         summary = _closed(folder, status, reason)
+        if study.settings.record:
+            reason = _recorded(path, reason)
     if status != "finished":
         raise Failure(f"{reason}; {summary['rounds']} finished rounds are kept in {path}")
     return Finished(path, summary)
+
+
+def _recorded(path: Path, reason: str) -> str:
+    """Write what the devices went through; a run that failed may have nothing to tell."""
+    try:
+        write_record(path)
+    except (BadInput, ProfileError) as error:
+        if not reason:
+            raise Failure(f"the run is finished but not recorded: {error}") from error
+        return f"{reason}; not recorded: {error}"
+    return reason
 
 
 def default_folder(study: Study) -> Path:

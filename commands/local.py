@@ -37,7 +37,11 @@ def local_workers(study: Study) -> Workers:
     net = Net(settings.net, settings.time_scale, settings.rates_only)
     listed = study.fleet.population is None
     members = study.fleet.members
-    sites = [Site(m.device, m.network, m.index, listed, settings.seed, m.trace) for m in members]
+    again = study.again.of_client if study.again else lambda client: None
+    sites = [
+        Site(m.device, m.network, m.index, listed, settings.seed, m.trace, again(m.index))
+        for m in members
+    ]
     check_playable(net, sites)
     check_possible(net, sites)
     together = settings.placement == "tasks" and settings.net == "stream"

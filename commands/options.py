@@ -6,7 +6,18 @@ from pathlib import Path
 from commands.errors import not_built_yet
 from commands.settings import RunSettings, resolve
 
-NAMED = ("profile", "task", "strategy", "rounds", "clock", "net", "seed", "data", "time_scale")
+NAMED = (
+    "profile",
+    "task",
+    "strategy",
+    "rounds",
+    "clock",
+    "net",
+    "seed",
+    "data",
+    "time_scale",
+    "record",
+)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +41,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run folder (out/...)")
-    parser.add_argument("--record", action="store_true", help="(not built yet)")
+    parser.add_argument(
+        "--record",
+        action="store_const",
+        const=True,
+        help="keep what each device goes through, for `replay`",
+    )
     parser.add_argument(
         "--resume",
         metavar="DIR",
@@ -46,9 +62,8 @@ QUICK_ROUNDS = 4
 
 def settings_of(arguments: argparse.Namespace) -> RunSettings:
     """The settings that the options ask for. Raises BadInput."""
-    for option in ("record", "resume"):
-        if getattr(arguments, option, None):
-            raise not_built_yet(f"--{option}")
+    if getattr(arguments, "resume", None):
+        raise not_built_yet("--resume")
     named = {name: getattr(arguments, name, None) for name in NAMED}
     if arguments.quick and named["rounds"] is None:
         named["rounds"] = QUICK_ROUNDS

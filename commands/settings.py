@@ -82,6 +82,8 @@ class RunSettings:
     evidence: str = "local"
     renewal_rounds: int = 5
     data: str | None = None
+    record: bool = False
+    """Whether what each device goes through is kept as a straggler trace."""
     placement: str = "tasks"
     """Where workers run: `tasks` of this process, or several local `processes`."""
     processes: int = 4
@@ -134,9 +136,15 @@ _LARGEST = 2**63 - 1
 _FIELDS = {field.name: field.type for field in fields(RunSettings)}
 
 
-def resolve(experiment: str | None, options: Mapping[str, Any], sets: Iterable[str]) -> RunSettings:
-    """The settings of a run. Raises BadInput naming where, key and rule."""
-    settings = RunSettings()
+def resolve(
+    experiment: str | None,
+    options: Mapping[str, Any],
+    sets: Iterable[str],
+    base: RunSettings | None = None,
+) -> RunSettings:
+    """The settings of a run, those of `base` where nothing else is said. Raises BadInput naming
+    where, key and rule."""
+    settings = base or RunSettings()
     if experiment is not None:
         path = _experiment_path(experiment)
         settings = _changed(settings, read_experiment(path), str(path))

@@ -13,6 +13,7 @@ from commands.clocks import check_clock
 from commands.errors import BadInput
 from commands.identities import Identities
 from commands.randomness import source_of
+from commands.replayed import Again
 from commands.settings import RunSettings
 from learning.layout import Divisor, VectorLayout
 from learning.task import Task, TaskError, TaskSettings
@@ -49,6 +50,8 @@ class Study:
     client_settings: ClientSettings
     identities: Identities | None = None
     """Of all clients, where the coordinator is not to be believed."""
+    again: Again | None = None
+    """The run whose devices go through the same again."""
 
     @property
     def clients(self) -> int:
@@ -149,11 +152,14 @@ class Study:
         return ceil(self.settings.corrupt * self.clients - 1e-9)
 
 
-def prepare(settings: RunSettings, identities: Identities | None = None) -> Study:
+def prepare(
+    settings: RunSettings, identities: Identities | None = None, fleet: Fleet | None = None
+) -> Study:
     """Raises BadInput naming where, key and rule. `identities`: those given out beforehand; a
-    launch that plays all workers itself draws its own."""
+    launch that plays all workers itself draws its own. `fleet`: in place
+    of the settings' profile."""
     try:
-        study = _prepare(settings)
+        study = _prepare(settings, fleet or load_fleet(settings.profile))
     except (ProfileError, TaskError, SettingsError, UnknownStrategy, LocalError) as error:
         raise BadInput(str(error)) from error
     if settings.adversary == "active" and settings.aggregation != "plain":
@@ -162,9 +168,8 @@ def prepare(settings: RunSettings, identities: Identities | None = None) -> Stud
     return study
 
 
-def _prepare(settings: RunSettings) -> Study:
+def _prepare(settings: RunSettings, fleet: Fleet) -> Study:
     check_clock(settings)
-    fleet = load_fleet(settings.profile)
     strategy = lookup(settings.strategy)
     strategy_settings = _strategy_settings(settings)
     clients = len(fleet.members)
@@ -273,8 +278,9 @@ def _client_settings(
     )
 
 
-def config(study: Study) -> dict[str, object]:
-    """Everything needed to repeat the run: goes into its config.toml."""
+def config(study: Study, elsewhere: bool = False) -> dict[str, object]:
+    """Everything needed to repeat the run: goes into its config.toml. `elsewhere`: its workers
+    bring themselves."""
     settings, training = study.settings, study.client_settings
     run = asdict(settings) | {
         "metric": study.task.metric,
@@ -303,9 +309,15 @@ def config(study: Study) -> dict[str, object]:
         "run": run,
         "fleet": study.fleet.to_mapping(),
         "secure_aggregation": secure if settings.aggregation != "plain" else {},
+        **({"replay": study.again.to_mapping()} if study.again else {}),
         "fidelity": asdict(Bounds()),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        "host": {"system": platform.platform(), "cores": os.cpu_count(), "commit": _commit()},
+        "host": {
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+            "commit": _commit(),
+            "workers": "elsewhere" if elsewhere else "here",
+        },
     }
 
 

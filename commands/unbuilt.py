@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from commands.errors import not_built_yet
 
 COMMANDS: Mapping[str, str] = {
-    "replay": "the same stragglers again, under the same or another strategy",
     "attack": "membership inference against a run's model",
 }
 

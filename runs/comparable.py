@@ -18,6 +18,7 @@ MAY_DIFFER = frozenset(
         "run.name",
         "run.out",
         "run.resume",
+        "run.record",
         "strategy.name",
         "strategy.seed",
         "strategy_settings.seed",

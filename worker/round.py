@@ -98,6 +98,7 @@ class ClientRound:
                 "loss": result.loss if isfinite(result.loss) else None,
                 "examples": result.examples,
                 "full_s": fit_s / decision.relative_cost,
+                "work": {str(operation): count for operation, count in todo.items()},
             }
         return Fit(decision, result, fit_s)
 

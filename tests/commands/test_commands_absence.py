@@ -1,7 +1,7 @@
 """A worker whose device comes and goes: it leaves and returns by the schedule, and ends the run."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -11,7 +11,6 @@ from netem.presence import Presence
 from netem.timer import ManualTimer
 from profiles.trace import Intervals
 from protocol.telemetry import Event, ListRecorder, Tracer
-from worker.worker import Worker
 
 AVAILABLE = Intervals(((0.0, 10.0), (15.0, 25.0)), 40.0)
 
@@ -38,10 +37,10 @@ class Scene:
         self.worker, self.ready = Playing(), asyncio.Event()
         tracer = Tracer(self.recorder, self.timer.now, 3)
         presence = Presence(AVAILABLE, Playback(100.0))
-        absences = Absences(
-            presence, self.timer, lambda: self.worker.calls.append("hung up"), tracer, self.ready
-        )
-        self.playing = asyncio.ensure_future(absences.play(cast(Worker, self.worker)))
+        hang_up = lambda: self.worker.calls.append("hung up")  # noqa: E731
+        waits = self.ready, asyncio.Event()
+        absences = Absences(presence, self.timer, hang_up, tracer, *waits)
+        self.playing = asyncio.ensure_future(absences.play(self.worker))
 
     async def until(self, emulated_s: float) -> list[str]:
         """What the worker went through by then, since last asked."""

@@ -12,13 +12,10 @@ from tests.commands.conftest import Command, one_line, words
 WORKER = "worker --join http://127.0.0.1:1 --token x"
 NOT_BUILT = [
     # words, what the line names
-    ("replay some-folder", "replay"),
     ("attack some-folder", "attack"),
-    ("--record", "--record"),
     ("run --resume some-folder", "--resume"),
     ("--strategy fedsparsify-local", "strategy: fedsparsify-local"),
     ("compare --strategies none,fedsparsify-global", "strategy: fedsparsify-global"),
-    ("coordinator --listen 127.0.0.1:0 --record", "--record"),
 ]
 
 
