@@ -5,7 +5,12 @@
 
 prints a line of JSON for each transfer: seconds from the sender's first call to the receiver's
 last byte, over a fresh connection each, or (with --idle-s) again over the same one after so long
-a pause. Works as root, and without where user namespaces are allowed.
+a pause.
+
+    python -m benchmarks.packet table [--seconds S]
+
+prints goodput, round trip error and processor time from 1 to 300 Mbit/s, with the kernel's tbf
+and the stream link beside. Works as root, and without where user namespaces are allowed.
 """
 
 import argparse
@@ -14,6 +19,7 @@ import sys
 import time
 
 from benchmarks.packet_rig import Cell, as_line, connect
+from benchmarks.packet_table import table
 from netem.packet.errors import LinksUnavailable
 
 
@@ -58,6 +64,9 @@ def main() -> None:
     one.add_argument("--idle-s", type=float, help="repeat on the same connection after a pause")
     one.add_argument("--curve", action="store_true", help="also (seconds, bytes) at the receiver")
     one.add_argument("--user-namespace", action="store_true", help="even as root")
+    all_rates = commands.add_parser("table", help="goodput, round trip and cost by rate")
+    all_rates.add_argument("--seconds", type=float, default=4.0, help="of each transfer (4)")
+    all_rates.set_defaults(run=lambda options: table(options.seconds))
     options = parser.parse_args()
     try:
         options.run(options)
