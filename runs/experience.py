@@ -130,8 +130,9 @@ def _add_event(found: Experience, event: Event) -> None:
 
 
 def _phase(story: Story, loss: Loss) -> str:
-    """What the coordinator sees as one phase is four: the first that the client did not finish."""
+    """What the coordinator sees as one phase is four: the one after the last that was finished."""
     if loss.phase != "collect":
         return loss.phase
-    unfinished = (p for p in _WITHIN_COLLECT if (loss.round, p) not in story.phases)
-    return next(unfinished, _WITHIN_COLLECT[-1])
+    finished = [n for n, p in enumerate(_WITHIN_COLLECT) if (loss.round, p) in story.phases]
+    following = max(finished, default=-1) + 1
+    return _WITHIN_COLLECT[min(following, len(_WITHIN_COLLECT) - 1)]
