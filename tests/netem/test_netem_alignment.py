@@ -62,7 +62,9 @@ def test_everything_jumps_together(scale: float) -> None:
     alignment.align(10.0, 4.0)
     assert wire.send(100.0, at_s) == pytest.approx(at_s + scale)
     assert speed.finish_s(100.0, at_s) == pytest.approx(at_s + scale)
-    assert there.until_s(at_s) == (True, pytest.approx(at_s + 5.0 * scale))
+    present, until_s = there.until_s(at_s)
+    assert present
+    assert until_s == pytest.approx(at_s + 5.0 * scale)
     extra_s = course.extra_s(4.0 * scale)
     assert extra_s == pytest.approx((100.0 - wander.mean_s) * scale)
 
