@@ -71,6 +71,7 @@ def build_coordinator(
             study.settings.crowd,
             access.randomness,
             ModelledServer if study.settings.crypto == "modelled" else ServerMachine,
+            study.client_settings.training_digest,
         ),
         admission=Admission(
             access.token, session, study.client_settings.to_mapping(), limits.handshake_s

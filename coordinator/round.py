@@ -309,9 +309,10 @@ class Round:
 
 
 def _started(around: Surroundings, place: Place, parties: tuple[int, ...]) -> Summation:
-    rule = around.rule
+    rule, model = around.rule, around.model.vector.astype("<f4", copy=False)
     try:
-        return rule.start(rule.plan(place, parties), around.strategy.instruction)
+        plan = rule.plan(place, parties, memoryview(model.data).cast("B"))
+        return rule.start(plan, around.strategy.instruction)
     except (LocalError, ProtocolError) as error:
         # A fleet that was large enough can shrink between rounds.
         raise RoundFailed(f"no secure sum among {len(parties)} clients: {error}") from error

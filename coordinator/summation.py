@@ -200,15 +200,18 @@ class SumRule:
     randomness: Callable[[str], Randomness] = lambda purpose: os.urandom
     """A source for each purpose."""
     machine: Callable[[Terms], ServerMachine] = ServerMachine
+    training_digest: Callable[[memoryview], bytes] = lambda model: b""
+    """Of what clients train on a round's model, which the signed variant has them agree on."""
 
-    def plan(self, place: Place, parties: tuple[int, ...]) -> Plan:
+    def plan(self, place: Place, parties: tuple[int, ...], model: memoryview) -> Plan:
         if self.aggregation == "plain":
             return Plan(*place, parties, self.aggregation, 0)
         threshold, neighbours = self.degree(len(parties))
         drawn = neighbours and self.identities is None  # otherwise clients choose
         draw = self.randomness(f"graph of round {place[0]} attempt {place[1]}")
         seed = draw(GRAPH_SEED_BYTES) if drawn else b""
-        return Plan(*place, parties, self.aggregation, threshold, neighbours, seed)
+        training = b"" if self.identities is None else self.training_digest(model)
+        return Plan(*place, parties, self.aggregation, threshold, neighbours, seed, training)
 
     def start(self, plan: Plan, instruction: Callable[[int], bytes]) -> Summation:
         """`instruction` says what a client is told to train, which nobody is in a secure sum."""

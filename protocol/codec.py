@@ -18,6 +18,7 @@ from protocol.errors import LocalError, ProtocolError
 from protocol.fields import MAX_CLIENTS, MAX_ID, Malformed, Reader
 from protocol.sizes import (
     CHALLENGE_BYTES,
+    DIGEST_BYTES,
     GRAPH_SEED_BYTES,
     INSTRUCTION_BYTES,
     KEY_BYTES,
@@ -73,6 +74,7 @@ KINDS: Mapping[str, tuple[type[m.Message], Mapping[str, Reader[object]]]] = Mapp
                 "threshold": field.integer(0, MAX_CLIENTS),
                 "neighbours": field.integer(0, MAX_CLIENTS),
                 "graph_seed": field.none_or_exactly(GRAPH_SEED_BYTES),
+                "training": field.none_or_exactly(DIGEST_BYTES),
             },
         ),
         "public_keys": (

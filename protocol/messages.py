@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from protocol.telemetry import Json
 
-VERSION = 2
+VERSION = 3
 
 
 # --- joining: Hello -> Challenge -> Proof -> Welcome (or Refused) -> Ready
@@ -84,6 +84,9 @@ class Plan:
     """Degree of the graph of `secagg+`; 0 otherwise (the graph is complete)."""
     graph_seed: bytes = b""
     """Seed of the graph's permutation under `secagg+`; empty otherwise."""
+    training: bytes = b""
+    """`ClientSettings.training_digest` of this round, against an active coordinator: what all train
+    alike; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,16 @@ Checked on arrival like every other message: a client never trains on settings i
 understand. Where its data lies and what hardware it is are the worker's own business.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 from protocol.errors import ProtocolError
 from protocol.telemetry import Json
+
+_LABEL = b"straggler-testbed/v1/training\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,14 @@ class ClientSettings:
     """Seconds of a clock on the wall in one second of the run, alike for all who take part."""
     precompute: bool
     """Whether masks are expanded while the model is downloaded and trained."""
+
+    def training_digest(self, model: bytes | memoryview) -> bytes:
+        """SHA-256 of these settings and the bytes of a round's model, little-endian float32: of all
+        that a coordinator says about what to train."""
+        settings = json.dumps(self.to_mapping(), sort_keys=True, separators=(",", ":")).encode()
+        digest = hashlib.sha256(_LABEL + len(settings).to_bytes(4) + settings)
+        digest.update(model)
+        return digest.digest()
 
     def to_mapping(self) -> dict[str, Json]:
         return asdict(self)

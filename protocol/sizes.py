@@ -11,6 +11,7 @@ SIGNATURE_BYTES = 64
 SHARE_BYTES = 32
 """A Shamir share: one element of the field of 2^256 − 189."""
 GRAPH_SEED_BYTES = 32
+DIGEST_BYTES = 32
 
 NOTE_BYTES = 126
 """Longest note of a strategy; always padded to this, so that its length tells nothing."""

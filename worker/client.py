@@ -15,6 +15,7 @@ from learning.task import Task, TaskSettings
 from learning.tasks import initial_vector, load_task
 from learning.training import TrainingJob, planned, train, work
 from protocol.errors import ProtocolError
+from protocol.messages import Plan
 from protocol.secagg.ring import FixedPoint
 from protocol.settings import ClientSettings
 from protocol.telemetry import Tracer
@@ -68,6 +69,15 @@ class Client:
             raise ProtocolError(f"{self.settings.strategy} takes no instruction")
         keep = decode_keep(self.task.structure, instruction)[1]
         return SubModel(self.task.structure, keep)
+
+    def check_training(self, plan: Plan, model: Vector) -> None:
+        """Raises ProtocolError unless settings and model are those that all others train with, as
+        far as the plan says so: whoever trains alone on something else shows in the sum."""
+        if not plan.training:
+            return
+        data = memoryview(model.astype("<f4", copy=False).data).cast("B")
+        if self.settings.training_digest(data) != plan.training:
+            raise ProtocolError("the model or the settings are not those that the plan names")
 
     @property
     def examples(self) -> int:

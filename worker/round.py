@@ -66,6 +66,7 @@ class ClientRound:
     async def _prepare(self, notes: Mapping[int, bytes]) -> tuple[Fit, memoryview, float]:
         part = self._client.portion(self._party.instruction)
         model, download_s = await self._download(part)
+        await asyncio.to_thread(self._client.check_training, self._plan, model)
         fit = await self._fit(model, notes)
         return fit, await self._mask(fit, part), download_s
 

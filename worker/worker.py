@@ -225,7 +225,10 @@ def _party(client: Client, plan: Plan, channel: Channel, place: Place) -> Party:
 
 
 def _guarded(client: Client, plan: Plan, pins: Pins, randomness: Randomness) -> GuardedClient:
-    """Where each has few neighbours, this client chooses its own."""
+    """Where each has few neighbours, this client chooses its own. Together with its keys it signs
+    what is trained, so that it masks only with clients that train the same."""
+    if not plan.training:
+        raise ProtocolError("the plan does not say what all train alike")
     terms = Terms.of_plan(client.session, plan, active=True)
     pinned = Pinned(terms, pins.identities, pins.corrupt, pins.crowd)
     if plan.aggregation == "secagg":

@@ -2,7 +2,8 @@
 
 Against an active coordinator a client believes what other clients signed and nothing else. All
 statements begin with a label of their own kind and are bound to session, round, attempt and the
-terms (threshold, neighbours, participants), so that nobody can be given other terms than the rest.
+terms (threshold, neighbours, participants, what is trained), so that nobody can be given other
+terms than the rest.
 Session and round are the coordinator's to name, and it may name old ones to a client that has
 forgotten them: what is signed of survivors holds for the keys that they drew, hence once only.
 """
@@ -43,7 +44,7 @@ class Pinned:
         if len({identities[client] for client in clients}) != len(clients):
             raise LocalError("two clients have one pinned identity")
         self._identities = identities
-        agreed = terms.threshold.to_bytes(4) + degree.to_bytes(4) + _ids(clients)
+        agreed = _ids((terms.threshold, degree, len(clients), *clients)) + terms.training
         self._place = terms.sum.encoded() + hashlib.sha256(agreed).digest()
 
     def keys_statement(self, client: int, keys: Keys, chosen: tuple[int, ...] = ()) -> bytes:
@@ -86,5 +87,5 @@ def _check_terms(terms: Terms, foes: Foes) -> int:
     )
 
 
-def _ids(clients: Iterable[int]) -> bytes:
-    return b"".join(client.to_bytes(4) for client in clients)
+def _ids(numbers: Iterable[int]) -> bytes:
+    return b"".join(number.to_bytes(4) for number in numbers)

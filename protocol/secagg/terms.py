@@ -22,6 +22,8 @@ class Terms:
     threshold: int
     keystream: Keystream = Keystream.GCM
     """How this party expands masks; any choice gives the same bytes."""
+    training: bytes = b""
+    """Digest of what all train, where that has to be agreed on; empty otherwise."""
     _positions: Mapping[int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -40,7 +42,8 @@ class Terms:
         `active`: whether the coordinator is one that must not draw the graph."""
         try:
             sum_ = Sum(session, plan.round, plan.attempt)
-            return cls(sum_, _graph(plan, sum_, active), plan.threshold)
+            graph = _graph(plan, sum_, active)
+            return cls(sum_, graph, plan.threshold, training=plan.training)
         except LocalError as error:
             raise ProtocolError(f"plan: {error}") from None
 

@@ -70,6 +70,7 @@ MESSAGES: dict[type, st.SearchStrategy[m.Message]] = {
         threshold=st.integers(0, MAX_CLIENTS),
         neighbours=st.integers(0, MAX_CLIENTS),
         graph_seed=st.just(b"") | KEY,
+        training=st.just(b"") | KEY,
     ),
     m.PublicKeys: st.builds(
         m.PublicKeys,

@@ -1,6 +1,8 @@
 """The settings that a welcome carries: there and back, and every way in which they are refused."""
 
 import math
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -65,3 +67,14 @@ def test_a_missing_key_is_refused(key: str) -> None:
     del mapping[key]
     with pytest.raises(ProtocolError, match=f"{key}: missing"):
         ClientSettings.from_mapping(mapping)
+
+
+def test_the_digest_of_what_is_trained_changes_with_each_setting_and_the_model() -> None:
+    model = bytes(range(16))
+    digests = {GOOD.training_digest(model), GOOD.training_digest(model[:-1] + b"x")}
+    for field in fields(ClientSettings):
+        value: Any = getattr(GOOD, field.name)
+        other = {"min_keep": 0.5} if isinstance(value, dict) else value * 2 or type(value)(1)
+        digests.add(replace(GOOD, **{field.name: other}).training_digest(model))
+    assert len(digests) == 2 + len(fields(ClientSettings))
+    assert ClientSettings.from_mapping(GOOD.to_mapping()).training_digest(model) in digests

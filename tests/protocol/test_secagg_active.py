@@ -114,9 +114,12 @@ def swapped(roster: Roster, client: int, keys: tuple[bytes, bytes]) -> Roster:
     return replace(roster, keys={**roster.keys, client: keys})
 
 
-def other_signature(signer: int, client: int, sum_: Sum, threshold: int) -> bytes:
+def other_signature(
+    signer: int, client: int, sum_: Sum, threshold: int, training: bytes = b""
+) -> bytes:
     """A signature of client 3's keys made elsewhere or by someone else."""
-    pinned = Pinned(Terms.complete(sum_, IDS, threshold), PUBLIC, 0)
+    terms = replace(Terms.complete(sum_, IDS, threshold), training=training)
+    pinned = Pinned(terms, PUBLIC, 0)
     keys = Scene("roster").server.machine.roster_for(1).keys[3]
     return IDENTITIES[signer].sign(pinned.keys_statement(client, keys))
 
@@ -149,6 +152,9 @@ ROSTERS: dict[str, Callable[[Roster], Roster]] = {
     ),
     "a signature of another session": lambda r: resigned(
         r, other_signature(3, 3, Sum(b"another-session-", 7, 2), THRESHOLD)
+    ),
+    "a signature of one that trains something else": lambda r: resigned(
+        r, other_signature(3, 3, SUM, THRESHOLD, training=bytes(32))
     ),
     "a signature under another threshold": lambda r: resigned(
         r, other_signature(3, 3, SUM, THRESHOLD + 1)

@@ -196,6 +196,7 @@ async def _play(
     absent: Iterable[int] = (),
     slow: Iterable[int] = (),
     late: Iterable[int] = (),
+    alter: Callable[[Coordinator], None] = lambda coordinator: None,
     **settings: Any,  # noqa: ANN401
 ) -> Played:
     study = small_study(folder, clients, **settings)
@@ -203,6 +204,7 @@ async def _play(
     identities = study.identities
     access = Access(TOKEN, identities.public if identities else None)
     coordinator = build_coordinator(study, scene, scene.clock, instantly, access)
+    alter(coordinator)
     played = Played(study, coordinator, scene, coordinator.model.vector.copy())
     async with served(coordinator, ("127.0.0.1", 0)) as url:
         workers = []

@@ -1,8 +1,13 @@
 """Workers lost at each phase: the sum under masks is the survivors' plain sum, to the last bit."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from coordinator.engine import Coordinator
 from tests.rounds.conftest import Leaving, Play, Played, plain_mean
 
 EVERY_STEP = [
@@ -109,6 +114,40 @@ async def test_the_same_with_neighbours_of_ones_own_choice(
     )
     check_sum_without_2(played, phase, in_sum)
     assert played.study.degree(8) == (3, 4)
+
+
+class TwoFaced:
+    """A model that the third to ask for it gets otherwise than all the others."""
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401
+        self.model = model
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.model, name)
+
+    def portion(self, instruction: bytes) -> object:
+        self.asked += 1
+        whole = self.model.portion(instruction)
+        vector = -whole.vector if self.asked == 3 else whole.vector
+        return SimpleNamespace(vector=vector, words=whole.words, spread=whole.spread)
+
+
+@pytest.mark.parametrize("aggregation", ["secagg", "secagg+"])
+async def test_who_is_given_another_model_than_the_rest_uploads_nothing(
+    play: Play, aggregation: str
+) -> None:
+    """Given a model on which nothing is learnt, all others would leave its update bare."""
+
+    def lie(coordinator: Coordinator) -> None:
+        around = coordinator._around
+        coordinator._around = replace(around, model=TwoFaced(around.model))
+
+    how = {"corrupt": 0.1, "lost": 0.125} if aggregation == "secagg+" else {"threshold": 6}
+    played = await play(clients=8, alter=lie, aggregation=aggregation, adversary="active", **how)
+    check_sum_without_2(played, "collect", in_sum=False)
+    (lost,) = played.events("client_lost")
+    assert "not those that the plan names" in str(lost.notes["reason"])
 
 
 def check_sum_without_2(played: Played, phase: str, in_sum: bool) -> None:

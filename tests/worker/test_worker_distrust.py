@@ -13,7 +13,17 @@ from aiohttp import web
 
 from protocol import codec
 from protocol.identity import Identity
-from protocol.messages import Challenge, Failed, Hello, Message, Plan, Proof, Ready, Welcome
+from protocol.messages import (
+    Challenge,
+    Failed,
+    Hello,
+    Message,
+    Plan,
+    Proof,
+    PublicKeys,
+    Ready,
+    Welcome,
+)
 from protocol.settings import ClientSettings
 from protocol.telemetry import ListRecorder, Tracer
 from tests.rounds.conftest import Clock, Scene, Trainer, small_study, undisturbed
@@ -129,6 +139,15 @@ def pins() -> Pins:
     identities = {client: Identity(bytes([client + 1]) * 32) for client in range(5)}
     public = {client: identity.public for client, identity in identities.items()}
     return Pins(identities[0], public, 0.1)
+
+
+async def test_with_a_roster_all_must_train_the_same(settings: ClientSettings) -> None:
+    """Or a coordinator that has all others train nothing reads one client's update in the sum."""
+    signed = replace(settings, adversary="active")
+    named = replace(plan(2), training=bytes(32))
+    async with playing(signed, [plan(1), named], pins()) as heard:
+        assert "does not say what all train" in reasons(heard)[0]
+        assert isinstance(heard[1], PublicKeys)
 
 
 async def test_with_a_roster_nothing_is_summed_in_the_clear(settings: ClientSettings) -> None:
