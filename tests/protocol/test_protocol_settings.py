@@ -74,7 +74,7 @@ def test_the_digest_of_what_is_trained_changes_with_each_setting_and_the_model()
     digests = {GOOD.training_digest(model), GOOD.training_digest(model[:-1] + b"x")}
     for field in fields(ClientSettings):
         value: Any = getattr(GOOD, field.name)
-        other = {"min_keep": 0.5} if isinstance(value, dict) else value * 2 or type(value)(1)
+        other: Any = {"min_keep": 0.5} if isinstance(value, dict) else value * 2 or type(value)(1)
         digests.add(replace(GOOD, **{field.name: other}).training_digest(model))
     assert len(digests) == 2 + len(fields(ClientSettings))
     assert ClientSettings.from_mapping(GOOD.to_mapping()).training_digest(model) in digests

@@ -123,10 +123,10 @@ class TwoFaced:
         self.model = model
         self.asked = 0
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self.model, name)
 
-    def portion(self, instruction: bytes) -> object:
+    def portion(self, instruction: bytes) -> Any:  # noqa: ANN401
         self.asked += 1
         whole = self.model.portion(instruction)
         vector = -whole.vector if self.asked == 3 else whole.vector
