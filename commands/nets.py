@@ -4,7 +4,7 @@ namespaces."""
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from commands.emulation import NewAccess, Site, links_of
@@ -19,6 +19,9 @@ from profiles import Member
 
 DEFAULT_CONGESTION = "cubic"
 """Where the network does not name one: Linux's own default."""
+_IN_PACKETS = "only packet links do that (--net packet)"
+_BEGINNING_S = 0.0
+"""Of the links: from there on their traces go."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -39,10 +42,10 @@ async def accesses(
 
     Raises BadInput where this system does not let us have such links, LinksLost if they die.
     """
+    check_playable(net, sites)
     if net.kind == "stream":
         yield [None] * len(sites)
         return
-    check_playable(net, sites)
     links = _opened(net, sites)
     if links.lacks is not None:
         print(f"{net.kind} links: {links.lacks}", file=sys.stderr, flush=True)
@@ -54,13 +57,18 @@ async def accesses(
 
 def check_playable(net: Net, sites: Iterable[Site | Member]) -> None:
     """Raises BadInput if such links cannot do what the sites ask for."""
-    if net.kind != "stream" and any(site.trace is not None for site in sites):
-        raise BadInput(f"--net {net.kind}: plays no traces yet, and the fleet's members have some")
+    for site in sites:
+        trace, network = site.trace, site.network
+        if net.kind != "packet" and network.reordering is not None:
+            raise BadInput(f"--net {net.kind}: network {network.name}: reordering: {_IN_PACKETS}")
+        if net.kind == "kernel" and trace is not None and trace.drives_links:
+            raise BadInput(f"--net kernel: tc follows no trace of a link: {_IN_PACKETS}")
 
 
 def check_possible(net: Net, sites: Sequence[Site]) -> None:
     """Raises BadInput where this system does not let these sites have such links."""
     if net.kind != "stream":
+        check_playable(net, sites)
         different = {site.network.name: site for site in sites}
         _opened(net, list(different.values())).close()
 
@@ -68,10 +76,22 @@ def check_possible(net: Net, sites: Sequence[Site]) -> None:
 def _opened(net: Net, sites: Sequence[Site]) -> PacketNet:
     settings = PacketSettings(sites[0].seed if sites else 0, net.kind, net.rates_only)
     try:
-        pairs = [packet_pair(links_of(site, net.time_scale, 0.0)) for site in sites]
+        pairs = [pair_of(site, net.time_scale) for site in sites]
         return PacketNet(pairs, settings)
     except (LinksUnavailable, PacketLinkError) as error:
         raise BadInput(f"--net {net.kind}: {error}") from error
+
+
+def pair_of(site: Site, time_scale: float) -> PacketPair:
+    pair, reordering = (
+        packet_pair(links_of(site, time_scale, _BEGINNING_S)),
+        site.network.reordering,
+    )
+    if reordering is None:
+        return pair
+    share, delay_s = reordering.share, reordering.delay_s * time_scale
+    up = replace(pair.up, reorder=share, reorder_s=delay_s)
+    return replace(pair, up=up, down=replace(pair.down, reorder=share, reorder_s=delay_s))
 
 
 def packet_pair(pair: LinkPair) -> PacketPair:

@@ -14,6 +14,8 @@ from profiles.document import Table, read_table
 from profiles.jitter import DISTRIBUTION, NetworkJitter, parse_jitter
 from profiles.jitter import KEYS as JITTER_KEYS
 from profiles.quantity import Dimension, Quantity
+from profiles.reordering import KEYS as REORDERING_KEYS
+from profiles.reordering import NetworkReordering, parse_reordering
 from profiles.transport import CONTROL, NetworkTransport, parse_transport
 from profiles.transport import KEYS as TRANSPORT_KEYS
 
@@ -36,6 +38,7 @@ class Network:
     transport: NetworkTransport
     quantities: Mapping[str, Quantity] = field(hash=False)
     jitter: NetworkJitter | None = None
+    reordering: NetworkReordering | None = None
 
     def to_mapping(self) -> dict[str, object]:
         """What its file holds, as plain values."""
@@ -54,11 +57,13 @@ def load_network(name_or_path: str, folder: Path | None = None) -> Network:
 
 def parse_network(name: str, table: Table) -> Network:
     """The network described by a table."""
-    table.allow(("title", *(key for key, _ in _FIGURES), *JITTER_KEYS, *TRANSPORT_KEYS))
+    figures = (key for key, _ in _FIGURES)
+    table.allow(("title", *figures, *JITTER_KEYS, *REORDERING_KEYS, *TRANSPORT_KEYS))
     title = table.text("title")
     quantities = {key: table.quantity(key, dimension) for key, dimension in _FIGURES}
     jitter, wandering = parse_jitter(table, quantities["rtt"].value)
     transport, queueing = parse_transport(table)
+    reordering, disorder = parse_reordering(table)
     return Network(
         name,
         title,
@@ -66,6 +71,7 @@ def parse_network(name: str, table: Table) -> Network:
         up_bytes_per_s=quantities["up"].value,
         rtt_s=quantities["rtt"].value,
         transport=transport,
-        quantities=MappingProxyType(quantities | queueing | wandering),
+        quantities=MappingProxyType(quantities | queueing | wandering | disorder),
         jitter=jitter,
+        reordering=reordering,
     )

@@ -46,6 +46,11 @@ class PlayedTrace:
     pace: Steps | None = None
     available: Intervals | None = None
 
+    @property
+    def drives_links(self) -> bool:
+        parts = (self.up, self.down, self.up_delay_s, self.down_delay_s)
+        return any(part is not None for part in parts)
+
 
 @dataclass(frozen=True, slots=True)
 class TraceChoice:

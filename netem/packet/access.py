@@ -2,14 +2,16 @@
 each device."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 
 from netem.fidelity import FidelityMeter
-from netem.packet.connector import HubConnector
+from netem.packet.connector import HubConnector, disconnect
 from netem.packet.errors import LinksLost
 from netem.packet.net import PacketNet
 from netem.packet.relay import relayed
@@ -22,6 +24,7 @@ class PacketAccess:
         self._net = net
         self._device = device
         self._meter = meter
+        self._sockets: WeakSet[socket.socket] = WeakSet()
 
     def bytes_passed(self) -> tuple[int, int]:
         return self._net.gauges.passed(self._device)
@@ -30,16 +33,22 @@ class PacketAccess:
         return self._net.gauges.late_s(self._device)
 
     def connector(self, **settings: Any) -> aiohttp.BaseConnector:  # noqa: ANN401
-        return HubConnector(
-            lambda: self._net.socket(self._device), self._net.port(self._device), **settings
-        )
+        return HubConnector(self._socket, self._net.port(self._device), **settings)
+
+    def _socket(self) -> socket.socket:
+        made = self._net.socket(self._device)
+        self._sockets.add(made)
+        return made
 
     def restart(self) -> None:
         self._meter.restart()
         self._net.restart(self._device)
 
     def hang_up(self) -> None:
-        """Nothing: the kernel's connections end as their sockets are closed."""
+        """Abort every connection, as a device does that is switched off: nothing that waits to be
+        sent is, and the far end is told by a reset that crosses the link."""
+        for each in list(self._sockets):
+            disconnect(each)
 
     def close(self) -> None:
         with suppress(LinksLost):  # nobody left to ask: whoever opened the net hears of it

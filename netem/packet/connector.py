@@ -1,7 +1,9 @@
 """aiohttp from inside a device's namespace: every connection goes to the hub, whatever its URL
 says, since nothing else can be reached from there."""
 
+import ctypes
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,3 +45,11 @@ class HubConnector(aiohttp.TCPConnector):
                 flags=0,
             )
         ]
+
+
+def disconnect(connected: socket.socket) -> None:
+    """Reset a connection at once and forget what it had still to send: connect(2) to AF_UNSPEC,
+    which Python has no words for. Whoever reads from it hears of a reset."""
+    if connected.fileno() >= 0:
+        nowhere = struct.pack("H14x", socket.AF_UNSPEC)
+        ctypes.CDLL(None).connect(connected.fileno(), nowhere, len(nowhere))

@@ -23,9 +23,9 @@ class EmulatedLinks:
         self.gauge = shared_memory(devices)
         self.lacks: str | None = None
         self._seed = seed
-        self._begin_s = time.monotonic()
         self._emulator = Emulator(Gauges(os.dup(self.gauge), devices))
         self._meters = [FidelityMeter() for _ in range(devices)]
+        self._queues: list[PacketQueue] = []
 
     def connect(self, device: int, ends: tuple[Namespace, Namespace], pair: dict[str, Any]) -> None:
         inside, hub = ends
@@ -38,7 +38,8 @@ class EmulatedLinks:
         for way, (source, sink) in {"up": (outer, inner), "down": (inner, outer)}.items():
             link = PacketLink.from_mapping(pair[way])
             chance = Random(f"{self._seed}/{device}/{way}")
-            queue = PacketQueue(link, chance, self._begin_s)
+            queue = PacketQueue(link, chance)
+            self._queues.append(queue)
             self._emulator.add(Direction(Ends(source, sink), queue, meter, (word, late)))
             word += 1
 
@@ -49,5 +50,9 @@ class EmulatedLinks:
         return self._meters[device].links_to_mapping()
 
     def play(self, control: int, answer: Answering) -> None:
+        """Traces begin here, however long it took to set all of it up."""
+        begin_s = time.monotonic()
+        for queue in self._queues:
+            queue.begin_s = begin_s
         self._emulator.watch(control, answer)
         self._emulator.run()

@@ -12,7 +12,7 @@ from netem.impairment import Variation
 from netem.jitter import Jitter
 from netem.link import FRAME_BYTES, LinkParameters
 from netem.playback import AtEnd, Playback
-from netem.replay import OpportunityCapacity, SteppedCapacity, TraceCapacity
+from netem.replay import DelayTrace, OpportunityCapacity, SteppedCapacity, TraceCapacity
 from profiles.trace import Opportunities, Steps
 
 LEAST_QUEUE_BYTES = 30 * FRAME_BYTES
@@ -69,16 +69,18 @@ class PacketLink:
     @classmethod
     def of(cls, link: LinkParameters) -> Self:
         """The same link, played packet by packet."""
-        varying = link.varying
-        if varying is not None and not isinstance(varying, SteppedCapacity | OpportunityCapacity):
-            raise PacketLinkError(f"varying: {type(varying).__name__} cannot be played in packets")
+        variation, varying = link.variation, link.varying
+        if variation is not None and type(variation).__name__ not in _KINDS:
+            raise PacketLinkError(f"{type(variation).__name__}: cannot be played in packets")
+        if not isinstance(varying, SteppedCapacity | OpportunityCapacity | None):
+            raise PacketLinkError(f"{type(varying).__name__}: cannot be played in packets")
         queue_bytes, loss = (link.tcp.queue_bytes, link.tcp.loss) if link.tcp else (None, 0.0)
         return cls(
             link.bytes_per_s,
             link.delay_s,
             queue_bytes,
             loss,
-            variation=link.variation,
+            variation=variation,
             varying=varying,
         )
 
@@ -121,6 +123,7 @@ def _opportunities(values: dict[str, Any]) -> Opportunities:
 _KINDS: Mapping[str, Any] = MappingProxyType(
     {
         "Jitter": _jitter,
+        "DelayTrace": DelayTrace,
         "SteppedCapacity": SteppedCapacity,
         "OpportunityCapacity": OpportunityCapacity,
     }

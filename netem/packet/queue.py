@@ -33,7 +33,8 @@ class PacketQueue:
     """Laws: packets start in the order in which they came, two are never on the wire together,
     and what waits for the wire never exceeds the limit (but for one packet on an idle wire).
 
-    `begin_s` is when the link began: what varies is counted from there.
+    `begin_s` is when the link began: what varies is counted from there. Inside all times are, so
+    that a trace's instants are met exactly.
     """
 
     def __init__(self, link: PacketLink, random: Random | None = None, begin_s: float = 0) -> None:
@@ -41,7 +42,7 @@ class PacketQueue:
         self.dropped = 0
         self.lost = 0
         self._random = random or Random()
-        self._begin_s = begin_s
+        self.begin_s = begin_s
         self._course = None if link.variation is None else link.variation.course()
         self._wire = None if link.varying is None else link.varying.wire()
         self._s_per_byte = 1 / link.bytes_per_s
@@ -57,6 +58,7 @@ class PacketQueue:
 
     def offer(self, packet: bytes, now_s: float) -> bool:
         """Take a packet that came at `now_s`; False if it is dropped or will be lost."""
+        now_s -= self.begin_s
         wire_bytes = len(packet) + ETHERNET_BYTES
         waiting = self._waiting
         while waiting and waiting[0][0] <= now_s:
@@ -75,7 +77,8 @@ class PacketQueue:
         waiting.append((sent_s, wire_bytes))
         self._waiting_bytes += wire_bytes
         self._order += 1
-        held = Held(sent_s + self.link.delay_s, self._order, wire_bytes, continues, packet)
+        due_s = self.begin_s + sent_s + self.link.delay_s
+        held = Held(due_s, self._order, wire_bytes, continues, packet)
         if self._plain:
             self._straight.append(held)
             return True
@@ -99,7 +102,7 @@ class PacketQueue:
             self.lost += 1
             return False
         if self._course is not None:
-            due_s = held.due_s + self._course.extra_s(sent_s - self._begin_s)
+            due_s = held.due_s + self._course.extra_s(sent_s)
             self._due_s = max(self._due_s, due_s)
             held = held._replace(due_s=self._due_s)
         if link.reorder and draw() < link.reorder:

@@ -18,6 +18,7 @@ from netem.packet.holder import Answering
 from netem.packet.link import PacketLink
 from netem.packet.namespaces import Namespace
 from netem.packet.netlink import connect, make_veth
+from netem.replay import DelayTrace
 
 TC = "tc"
 _FRAME_BYTES = 1514
@@ -53,8 +54,10 @@ class KernelLinks:
         self._shape("uplink", up)
 
     def _shape(self, name: str, link: PacketLink) -> None:
-        if link.varying is not None:
+        if link.varying is not None or isinstance(link.variation, DelayTrace):
             raise LinksUnavailable("tc follows no trace: packet links do")
+        if link.reorder:
+            raise LinksUnavailable("netem reorders by sending early: packet links hold back")
         if isinstance(link.variation, Jitter) and link.variation.distribution == "gamma":
             raise LinksUnavailable("netem knows no gamma distribution: packet links do")
         if not self._netem and not self._rates_only and needs_netem(link):
@@ -82,7 +85,7 @@ class KernelLinks:
 
 
 def needs_netem(link: PacketLink) -> bool:
-    return any((link.delay_s, link.variation, link.loss, link.reorder))
+    return any((link.delay_s, link.variation, link.loss))
 
 
 def commands(name: str, link: PacketLink, netem: bool) -> list[list[str]]:
@@ -107,8 +110,6 @@ def _netem_words(link: PacketLink) -> list[str]:
         words += ["distribution", link.variation.distribution]
     if link.loss:
         words += ["loss", f"{link.loss:.6%}"]
-    if link.reorder:
-        words += ["reorder", f"{link.reorder:.6%}"]
     return words
 
 

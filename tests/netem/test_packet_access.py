@@ -68,6 +68,25 @@ async def test_http_crosses_the_link_whatever_host_its_url_names() -> None:
     assert meter.measured().lateness_ms_max is not None
 
 
+async def test_a_device_that_goes_resets_its_connections_and_may_come_back() -> None:
+    need_namespaces()
+    async with counting_server() as port:
+        net = PacketNet([PacketPair(LINK, PacketLink(1e5, 0.01))], PacketSettings())
+        access = PacketAccess(net, 0, FidelityMeter())
+        async with (
+            open_net(net, "127.0.0.1", port),
+            aiohttp.ClientSession(connector=access.connector(limit=0)) as session,
+        ):
+            body = {"bytes": "3000000"}  # half a minute
+            async with session.get("http://coordinator.test/", params=body) as answer:
+                await answer.content.readany()
+                access.hang_up()
+                with pytest.raises(aiohttp.ClientError):
+                    await answer.read()
+            async with session.put("http://coordinator.test/", data=b"back") as answer:
+                assert await answer.text() == "4"
+
+
 async def test_whoever_opened_links_hears_of_their_loss() -> None:
     need_namespaces()
     net = PacketNet([PAIR], PacketSettings())

@@ -15,7 +15,7 @@ from netem.packet.link import PacketLink
 from netem.packet.net import PacketNet, PacketPair, PacketSettings
 from netem.packet.traffic_control import commands, needs_netem
 from netem.playback import Playback
-from netem.replay import SteppedCapacity
+from netem.replay import DelayTrace, SteppedCapacity
 from profiles.trace import Steps
 from tests.netem.namespaces import need_namespaces
 
@@ -33,11 +33,11 @@ TOLD: list[tuple[PacketLink, bool, list[str]]] = [
         ],
     ),
     (
-        PacketLink(RATE, 0.05, reorder=0.25, variation=Jitter(0.005, 0.1, "pareto")),
+        PacketLink(RATE, 0.05, variation=Jitter(0.005, 0.1, "pareto")),
         True,
         [
             "qdisc add dev x root handle 1: netem limit 4750 delay 50000us 5000us"
-            " distribution pareto reorder 25.000000%",
+            " distribution pareto",
             TBF.format(place="parent 1:1 handle 10:", limit=250000),
         ],
     ),
@@ -114,13 +114,15 @@ def test_what_the_kernel_lacks_is_refused_or_left_out_as_told() -> None:
 
 
 NOT_FOR_TC = [
-    (PacketLink(RATE, 0.0, varying=SteppedCapacity(Steps.constant(RATE, 1.0), Playback(0.0)))),
-    (PacketLink(RATE, 0.1, variation=Jitter(0.005, 0.1, "gamma"))),
+    PacketLink(RATE, 0.0, varying=SteppedCapacity(Steps.constant(RATE, 1.0), Playback(0.0))),
+    PacketLink(RATE, 0.1, variation=Jitter(0.005, 0.1, "gamma")),
+    PacketLink(RATE, 0.1, variation=DelayTrace(Steps.constant(0.1, 1.0), Playback(0.0))),
+    PacketLink(RATE, 0.1, reorder=0.1, reorder_s=0.01),
 ]
 
 
 @pytest.mark.parametrize("link", NOT_FOR_TC)
 def test_what_tc_cannot_do_is_refused(link: PacketLink) -> None:
     need_tc()
-    with pytest.raises(LinksUnavailable, match="packet links do"):
+    with pytest.raises(LinksUnavailable, match="packet links "):
         opened([link], rates_only=True)

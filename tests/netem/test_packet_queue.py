@@ -17,7 +17,7 @@ from netem.link import LinkParameters
 from netem.packet.link import PacketLink, PacketLinkError
 from netem.packet.queue import ETHERNET_BYTES, Held, PacketQueue
 from netem.playback import AtEnd, Playback
-from netem.replay import OpportunityCapacity, SteppedCapacity
+from netem.replay import DelayTrace, OpportunityCapacity, SteppedCapacity
 from netem.tcp.parameters import TcpParameters
 from profiles.trace import Opportunities, Steps
 
@@ -156,6 +156,7 @@ LINKS = [
     LinkParameters(RATE, 0.01, tcp=TcpParameters("reno", 3000, loss=0.1)),
     LinkParameters(RATE, 0.05, variation=Jitter(0.005, 0.1, "gamma", (1, 2))),
     LinkParameters.following(SteppedCapacity(STEPS, LOOP), 0.01),
+    LinkParameters(RATE, 0.06, variation=DelayTrace(Steps((0.0, 1.0), (0.02, 0.04), 2.0), LOOP)),
     LinkParameters.following(OpportunityCapacity(OPPORTUNITIES, LOOP, scale=2.0), 0.01),
 ]
 
@@ -180,6 +181,30 @@ def test_packets_leave_at_the_slots_of_a_trace() -> None:
     assert [held.due_s for held in arrived(queue)] == pytest.approx(
         [0.001, 0.001, 0.005, 0.020, 0.021]
     )
+
+
+def test_a_trace_goes_by_the_time_since_the_link_began() -> None:
+    """However large the clock's own figures are."""
+    queues = []
+    for begin_s in (0.0, 1e6):
+        capacity = OpportunityCapacity(OPPORTUNITIES, Playback(0.0))
+        wander = DelayTrace(Steps((0.0, 0.01), (0.02, 0.04), 0.03), Playback(0.0))
+        link = PacketLink(1e6, wander.mean_s, 10**6, variation=wander, varying=capacity)
+        queue = PacketQueue(link, begin_s=begin_s)
+        for size in (700, 700, 1500, 1500, 1500):
+            queue.offer(bytes(size), begin_s)
+        queues.append([held.due_s - begin_s for held in arrived(queue)])
+    assert queues[0] == pytest.approx([0.021, 0.021, 0.021, 0.025, 0.060])
+    assert queues[1] == pytest.approx(queues[0], abs=1e-6)
+
+
+def test_what_cannot_be_told_over_the_line_is_refused() -> None:
+    class Wandering(DelayTrace):
+        """Nobody knows it by this name."""
+
+    wander = Wandering(Steps.constant(0.01, 1.0), LOOP)
+    with pytest.raises(PacketLinkError, match="Wandering: cannot be played in packets"):
+        PacketLink.of(LinkParameters(RATE, 0.02, variation=wander))
 
 
 @given(OFFERS, st.floats(0, 1))
