@@ -6,18 +6,14 @@ alarms are for. `ManualTimer` is the double: its clock moves when told.
 """
 
 import asyncio
-import ctypes
 import heapq
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-_CLOCK_MONOTONIC = 1  # the clock of time.monotonic and so of asyncio's loops, on Linux
-_TFD_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC if sys.platform == "linux" else 0
-_TFD_TIMER_ABSTIME = 1
+from netem.timerfd import Timerfd
 
 
 class Alarm(Protocol):
@@ -97,31 +93,19 @@ class _AlarmQueue:
         self._heap.clear()
 
 
-class _Timespec(ctypes.Structure):
-    _fields_ = (("tv_sec", ctypes.c_long), ("tv_nsec", ctypes.c_long))
-
-
-class _Itimerspec(ctypes.Structure):
-    _fields_ = (("it_interval", _Timespec), ("it_value", _Timespec))
-
-
 class TimerfdTimer:
     """All alarms of a loop on one timerfd (Linux; os.timerfd_create exists only from 3.13)."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_FLAGS)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create failed")
-        self._spec = _Itimerspec()
+        self._timerfd = Timerfd()
         self._queue = _AlarmQueue(self._armed)
         self._programmed_s = math.inf
         self._ringing = False
         try:
-            loop.add_reader(self._fd, self._ring)
+            loop.add_reader(self._timerfd.descriptor, self._ring)
         except NotImplementedError:
-            os.close(self._fd)
+            self._timerfd.close()
             raise
 
     def now(self) -> float:
@@ -131,10 +115,9 @@ class TimerfdTimer:
         return _QueuedAlarm(self._queue, ring)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+        if self._timerfd.descriptor >= 0:
+            self._loop.remove_reader(self._timerfd.descriptor)
+            self._timerfd.close()
             self._queue.clear()
 
     def _armed(self, when_s: float) -> None:
@@ -154,16 +137,9 @@ class TimerfdTimer:
         self._program(self._queue.next_s())
 
     def _program(self, when_s: float) -> None:
-        """Setting the time also clears an expiry, so that the descriptor need not be read."""
-        if self._fd < 0:
-            return
-        self._programmed_s = when_s
-        nanoseconds = 0 if when_s == math.inf else max(1, math.ceil(when_s * 1e9))  # 0: disarm
-        value = self._spec.it_value
-        value.tv_sec, value.tv_nsec = divmod(nanoseconds, 1_000_000_000)
-        spec = ctypes.byref(self._spec)
-        if self._libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, spec, None):
-            raise OSError(ctypes.get_errno(), "timerfd_settime failed")
+        if self._timerfd.descriptor >= 0:
+            self._programmed_s = when_s
+            self._timerfd.set(when_s)
 
 
 class _LoopAlarm:

@@ -32,10 +32,10 @@ class Timerfd:
         self._spec = _Itimerspec()
         self._reference = ctypes.byref(self._spec)
 
-    def set(self, when_s: float | None) -> None:
-        """Of time.monotonic; None: never. Setting the time also clears an expiry, so that the
+    def set(self, when_s: float) -> None:
+        """Of time.monotonic; `inf`: never. Setting the time also clears an expiry, so that the
         descriptor need not be read."""
-        nanoseconds = 0 if when_s is None else max(1, math.ceil(when_s * 1e9))  # 0: disarm
+        nanoseconds = 0 if when_s == math.inf else max(1, math.ceil(when_s * 1e9))  # 0: disarm
         value = self._spec.it_value
         value.tv_sec, value.tv_nsec = divmod(nanoseconds, 1_000_000_000)
         if self._settime(self.descriptor, _TFD_TIMER_ABSTIME, self._reference, None):

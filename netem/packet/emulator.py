@@ -125,4 +125,4 @@ class Emulator:
                 direction.armed_s = None
                 direction.release(self._gauges)
                 self._arm(direction)
-        self._timer.set(heap[0][0] if heap else None)
+        self._timer.set(heap[0][0] if heap else math.inf)
