@@ -41,6 +41,10 @@ class Disk:
         finally:
             partial.unlink(missing_ok=True)
 
+    def cut(self, path: Path, size: int) -> None:
+        """Keep the first `size` bytes."""
+        os.truncate(path, size)
+
     def cut_torn_line(self, path: Path) -> None:
         """Drop what a killed process left of its last line."""
         data = path.read_bytes()

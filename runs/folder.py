@@ -14,13 +14,14 @@ from safetensors.numpy import save
 
 from protocol.telemetry import Event, Json, Span
 from runs import records, sheets
-from runs.analysis import STATUSES, analyse, ending
+from runs.analysis import STATUSES, ending
 from runs.config import config_text
 from runs.disk import Disk
 from runs.errors import RunFolderError
 from runs.ledger import Ledger
-from runs.loading import load_run
+from runs.loading import load_config
 from runs.report import report_html
+from runs.roll import kept_lines, round_lines, streamed_lines
 from runs.settings import read_settings
 from runs.summary import summarise
 from runs.trace import trace_text
@@ -28,6 +29,8 @@ from runs.writer import Writer, refusal
 
 MOST_TRACED = 100_000
 """Spans and events; about 40 MB of trace.json."""
+MOST_HELD = 256
+"""Spans that a killed run loses at most."""
 
 
 class RunFolder:
@@ -38,6 +41,13 @@ class RunFolder:
         self._ledger = ledger
         self._writer = writer
         self._closed: dict[str, Json] | None = None
+        self._held: list[Span | Event] = []
+        """To be written together: each for itself would take longer than all the rest."""
+        self._last: tuple[int, int] = (0, 0)
+        """The last round in clients.csv, and the size of the file without it."""
+        self._size = 0
+        self._disordered = False
+        """Whether a round was finished that was there already."""
 
     @classmethod
     def create(
@@ -57,6 +67,7 @@ class RunFolder:
         writer.append("rounds.csv", sheets.header(sheets.ROUND_HEADER))
         writer.append("clients.csv", sheets.header(sheets.CLIENT_HEADER))
         folder = cls(path, Ledger(read_settings(config)), writer)
+        folder._size = len(sheets.header(sheets.CLIENT_HEADER))
         folder._write_summary(folder.summary())
         if writer.errors:
             writer.close()
@@ -66,30 +77,38 @@ class RunFolder:
     @classmethod
     def reopen(cls, path: Path, disk: Disk | None = None) -> "RunFolder":
         """Go on recording where a run stopped; its rows are those that its events tell."""
-        loaded = load_run(path)
-        disk = disk or Disk()
+        config, disk = load_config(path), disk or Disk()
         try:
             disk.cut_torn_line(path / "events.jsonl")
         except OSError as error:
             raise RunFolderError(refusal(path / "events.jsonl", error)) from None
-        folder = cls(path, analyse(loaded.config, loaded.items), Writer(path, disk))
-        folder._write_rows()
+        folder = cls(path, Ledger(read_settings(config)), Writer(path, disk))
+        folder._write_rows(streamed_lines(folder._ledger, records.read(path / "events.jsonl")))
         if folder._writer.errors:
             raise RunFolderError(folder._writer.errors[0])
+        try:
+            folder._size = (path / "clients.csv").stat().st_size
+        except OSError as error:
+            raise RunFolderError(refusal(path / "clients.csv", error)) from None
+        folder._disordered = True  # where its last round begins is not known
         return folder
 
     def record(self, item: Span | Event) -> None:
         """Never raises for the disk's sake; what comes after `close` is not kept."""
         if self._closed is not None:
             return
-        line = records.encode(item)
-        if isinstance(item, Span) or item.kind == "upload_received":
-            self._writer.hold("events.jsonl", line)  # many, and of no use before their round ends
-        else:
-            self._writer.append("events.jsonl", line)
+        held = self._held
+        held.append(item)
+        if len(held) >= MOST_HELD or not (type(item) is Span or item.kind == "upload_received"):  # type: ignore[union-attr]
+            self._release()
         finished = self._ledger.add(item)
         if finished is not None:
             self._round_finished(finished)
+
+    def _release(self) -> None:
+        if self._held:
+            self._writer.append("events.jsonl", records.encode(self._held))
+            self._held.clear()
 
     def summary(self) -> dict[str, Json]:
         """As it stands; after `close`, as it was written."""
@@ -124,11 +143,15 @@ class RunFolder:
             last_s = max((last for _, last in self._ledger.stretches), default=0.0)
             self.record(Event("run_finished", 0, None, last_s, notes))
         self._ledger.settle()
+        self._release()
+        self._revise()
         self._writer.close()
         self._closed = summarise(self._ledger, self.path.name, status, reason)
         self._closed["events_sha256"] = records.digest(self.path / "events.jsonl")
-        if self._ledger.revised or self._writer.errors:
-            self._write_rows()
+        if self._disordered or self._writer.errors:
+            self._write_rows(self._all_client_lines())
+        elif self._ledger.revised:
+            self._write_rounds()
         self._writer.replace("report.html", [report_html(self._closed, self._ledger)])
         self._write_trace()
         self._write_summary(self._closed, durable=True)
@@ -137,11 +160,27 @@ class RunFolder:
         return self._closed
 
     def _round_finished(self, round_: int) -> None:
+        self._revise()
+        self._disordered |= round_ <= self._last[0]
         row = next(row for row in self._ledger.ordered() if row.round == round_)
-        clients = self._ledger.clients[round_].values()
         self._writer.append("rounds.csv", sheets.round_line(row))
-        self._writer.append("clients.csv", "".join(map(sheets.client_line, clients)))
+        self._append_clients(round_)
         self._write_summary(self.summary())
+
+    def _append_clients(self, round_: int) -> None:
+        lines = round_lines(self._ledger.clients[round_].values())
+        self._writer.append("clients.csv", lines)
+        self._last = round_, self._size
+        self._size += len(lines.encode())
+
+    def _revise(self) -> None:
+        """What arrives late for a round does so before the next is finished: its rows are the last
+        in their file."""
+        round_, size = self._last
+        if round_ in self._ledger.revised and not self._disordered:
+            self._writer.cut("clients.csv", size)
+            self._size = size
+            self._append_clients(round_)
 
     def _write_summary(self, summary: Mapping[str, Json], *, durable: bool = False) -> None:
         # Laid out for reading once it is final: that takes ten times as long.
@@ -149,13 +188,20 @@ class RunFolder:
         text = json.dumps(records.plain(summary), indent=indent, ensure_ascii=False) + "\n"
         self._writer.replace("summary.json", [text], durable=durable)
 
-    def _write_rows(self) -> None:
-        """Once more and whole, now with what arrived after its round was finished."""
-        rounds, clients = self._ledger.ordered(), self._ledger.clients
-        lines = [sheets.round_line(row) for row in rounds]
+    def _write_rows(self, client_lines: Iterable[str]) -> None:
+        """Once more and whole."""
+        self._writer.replace("clients.csv", client_lines)
+        self._write_rounds()
+
+    def _write_rounds(self) -> None:
+        lines = [sheets.round_line(row) for row in self._ledger.ordered()]
         self._writer.replace("rounds.csv", [sheets.header(sheets.ROUND_HEADER), *lines])
-        lines = [sheets.client_line(row) for r in rounds for row in clients[r.round].values()]
-        self._writer.replace("clients.csv", [sheets.header(sheets.CLIENT_HEADER), *lines])
+
+    def _all_client_lines(self) -> Iterable[str]:
+        if not self._ledger.tallies:
+            return kept_lines(self._ledger)
+        items = records.read(self.path / "events.jsonl")
+        return streamed_lines(Ledger(self._ledger.settings), items)
 
     def _write_trace(self) -> None:
         """Of a run too large for a timeline viewer, only the rounds that the report draws."""

@@ -1,18 +1,31 @@
 """Takes spans and events one by one and keeps the rows of every finished round.
 
 A round's spans are held until the next round finishes, so that what arrives late (a client's
-last phase) still counts; then only its rows stay, and the spans of the rounds worth drawing.
+last phase) still counts; then only its rows stay, and the spans of the rounds worth drawing. Of a
+large run not even all rows of clients stay, so that its memory does not grow with its length.
 Knows no file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from protocol.telemetry import Event, Span
 from runs.derive import RoundRecord, derive
+from runs.errors import RunFolderError
 from runs.rows import ClientRow, RoundRow
 from runs.settings import Place, RunSettings
+from runs.tallies import Tally
 from runs.values import text, whole
+
+MOST_ROWS = 20_000
+"""Rows of clients that are kept, about 15 MB, beside those of warm-up rounds and of the last two
+rounds; of older ones only sums."""
+MOST_FOLLOWED = 32
+"""Clients whose keep ratios are kept for rounds whose rows are not."""
+
+
+_OUTSIDE = frozenset({"join", "calibrate"})
 
 
 def party(event: Event) -> int | None:
@@ -35,7 +48,13 @@ class Ledger:
     settings: RunSettings
     rounds: dict[int, RoundRow] = field(default_factory=dict)
     clients: dict[int, dict[int, ClientRow]] = field(default_factory=dict)
-    """By round, then client."""
+    """By round, then client; of a large run not of all rounds."""
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    """By client: sums over the rounds whose rows are not kept."""
+    keep_ratios: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    """(round, keep ratio) in those rounds, of the first clients that pruned themselves."""
+    forget: Callable[[int, Iterable[ClientRow]], None] = lambda round_, rows: None
+    """Is shown the rows of a round before they are dropped, in the order of rounds."""
     places: dict[int, Place] = field(default_factory=dict)
     fidelity: dict[int | None, Event] = field(default_factory=dict)
     """The latest fidelity event of each client."""
@@ -49,10 +68,11 @@ class Ledger:
     """First and last instant of each stretch of the run; a resumed run has several clocks."""
     end: Event | None = None
     items: int = 0
-    revised: bool = False
-    """Whether rows changed after their round was finished."""
+    revised: set[int] = field(default_factory=set)
+    """Rounds whose rows changed after they were finished."""
     judged: object = None
     """What somebody concluded from the warm-up rounds' rows; gone when one of them changes."""
+    most_rows: int = MOST_ROWS
     _open: dict[int, _OpenRound] = field(default_factory=dict)
     _latest: int = 0
     """The last round finished in this stretch; spans of earlier ones come too late."""
@@ -63,9 +83,12 @@ class Ledger:
     def add(self, item: Span | Event) -> int | None:
         """Take one item; the number of the round that it finished, if it did."""
         self.items += 1
-        if isinstance(item, Span):
+        if type(item) is Span:
             self._add_span(item)
             return None
+        return self._take_event(cast(Event, item))
+
+    def _take_event(self, item: Event) -> int | None:
         if item.kind == "run_started":
             self._start_stretch(item)
         self._see(item.time_s, item.time_s)
@@ -90,7 +113,7 @@ class Ledger:
 
     def _add_span(self, span: Span) -> None:
         self._see(span.start_s, span.end_s)
-        if span.phase in ("join", "calibrate"):
+        if span.phase in _OUTSIDE:
             longest = max(self.outside_s.get(span.phase, 0.0), span.end_s - span.start_s)
             self.outside_s[span.phase] = longest
         elif span.round > 0 and span.round >= self._latest:
@@ -144,17 +167,50 @@ class Ledger:
         )
 
     def _finish(self, event: Event) -> int:
+        if event.round in self.rounds and event.round not in self.clients:
+            raise RunFolderError(
+                f"round {event.round} is finished once more: in a run of this size only the last "
+                "rounds may be"
+            )
         opened = self._open.setdefault(event.round, _OpenRound())
         opened.finished = event
         self._latest = event.round
         self.settle()
         for earlier in [r for r in self._open if r < event.round]:
             del self._open[earlier]
+        self._forget()
         return event.round
+
+    def _forget(self) -> None:
+        """Fold the oldest rows into sums while there are too many."""
+        kept = [r for r in self.clients if r < self._latest - 1 and not self.rounds[r].warmup]
+        surplus = sum(len(self.clients[r]) for r in kept) - self.most_rows
+        for round_ in kept:
+            if surplus <= 0:
+                return
+            rows = self.clients.pop(round_)
+            surplus -= len(rows)
+            self.forget(round_, rows.values())
+            for client, row in rows.items():
+                self._fold(client, row)
+
+    def _fold(self, client: int, row: ClientRow) -> None:
+        tally = self.tallies.get(client)
+        if tally is None:
+            tally = self.tallies[client] = Tally()
+        tally.add(row)
+        if row.keep_ratio is None:
+            return
+        followed = self.keep_ratios.get(client)
+        if followed is not None:
+            followed.append((row.round, row.keep_ratio))
+        elif row.keep_ratio < 1 and len(self.keep_ratios) < MOST_FOLLOWED:
+            self.keep_ratios[client] = [(row.round, row.keep_ratio)]
 
     def _derive(self, finished: Event, opened: _OpenRound) -> None:
         round_, warmup = finished.round, self._is_warmup(finished.round)
-        self.revised |= round_ in self.rounds
+        if round_ in self.rounds:
+            self.revised.add(round_)
         if warmup or not self.settings.warmup_rounds:
             self.judged = None
         record = RoundRecord(finished, opened.spans, opened.arrivals)

@@ -139,6 +139,7 @@ def metric_over_time(rounds: Sequence[RoundRow], name: str) -> str:
 def keep_ratios(ledger: Ledger, stragglers: Sequence[int]) -> str:
     """Of the stragglers, or of whoever called itself one where nobody was measured to be."""
     declared = {c for rows in ledger.clients.values() for c, r in rows.items() if _pruned(r)}
+    declared |= ledger.keep_ratios.keys()
     shown = [*stragglers, *sorted(declared - set(stragglers))][: len(LINES)]
     rounds = [row.round for row in ledger.ordered()]
     lines = {client: _keeps(ledger, client, rounds) for client in shown}
@@ -163,8 +164,9 @@ def _pruned(row: ClientRow) -> bool:
 
 
 def _keeps(ledger: Ledger, client: int, rounds: Sequence[int]) -> list[tuple[float, float]]:
-    rows = [ledger.clients[round_].get(client) for round_ in rounds]
-    return [(r.round, r.keep_ratio) for r in rows if r is not None and r.keep_ratio is not None]
+    rows = [ledger.clients[round_].get(client) for round_ in rounds if round_ in ledger.clients]
+    kept = [(r.round, r.keep_ratio) for r in rows if r is not None and r.keep_ratio is not None]
+    return sorted([*ledger.keep_ratios.get(client, ()), *kept])
 
 
 def bytes_per_client(totals: Mapping[int, tuple[int, int]]) -> str:

@@ -3,7 +3,8 @@
 Pure; the rule itself is `protocol.stragglers`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -11,6 +12,7 @@ from protocol.stragglers import Verdict, find_stragglers
 from protocol.telemetry import Json
 from runs.ledger import Ledger
 from runs.rows import ClientRow
+from runs.tallies import Sum, Tally
 from runs.values import mean
 
 _PHASES = ("download", "fit", "upload")
@@ -19,10 +21,12 @@ _WARMUP = "warm-up rounds"
 
 def full_times(ledger: Ledger) -> tuple[dict[int, list[ClientRow]], str]:
     """Each client's rows with a full-model time, and where they are from: the warm-up rounds, or
-    every round (pruned ones by their full-model equivalent) where there was no warm-up."""
+    every round (pruned ones by their full-model equivalent) where there was no warm-up; of a large
+    run those whose rows are kept."""
+    every, kept = len(ledger.rounds), list(ledger.clients)
     for source, rounds in (
         (_WARMUP, [r for r, row in ledger.rounds.items() if row.warmup]),
-        ("all rounds", list(ledger.rounds)),
+        ("all rounds" if len(kept) == every else f"the last {len(kept)} rounds", kept),
     ):
         rows: dict[int, list[ClientRow]] = {}
         for round_ in rounds:
@@ -100,6 +104,7 @@ def _describe(
         for round_, mine in ledger.clients.items()
         if client in mine and not ledger.rounds[round_].warmup
     ]
+    tally = ledger.tallies.get(client, Tally())
     return {
         "client": client,
         "device": rows[-1].device,
@@ -112,8 +117,17 @@ def _describe(
         "larger_excess": "compute" if excess["fit"] >= network_excess_s else "network",
         "phase_excess_s": {**excess},
         "slow_phase": max(_PHASES, key=lambda phase: excess[phase]),
-        "keep_ratio": mean([row.keep_ratio for row in after if row.keep_ratio is not None]),
-        "declared_rounds": sum(row.straggler_declared is True for row in after),
+        "keep_ratio": _mean([row.keep_ratio for row in after], tally.keep_ratio),
+        "declared_rounds": sum(row.straggler_declared is True for row in after)
+        + tally.declared_rounds,
         "before_s": mean([row.own_s for row in rows if row.own_s is not None and row.warmup]),
-        "after_s": mean([row.own_s for row in after if row.own_s is not None]),
+        "after_s": _mean([row.own_s for row in after], tally.own_s),
     }
+
+
+def _mean(values: Sequence[float | None], before: Sum) -> float | None:
+    """`before`: of the rows that were not kept."""
+    known = [value for value in values if value is not None]
+    if not before.count:
+        return mean(known)
+    return (before.total + math.fsum(known)) / (before.count + len(known))

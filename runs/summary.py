@@ -13,6 +13,7 @@ from runs.records import SCHEMA
 from runs.rows import ClientRow, RoundRow
 from runs.settings import RunSettings
 from runs.straggling import describe_stragglers
+from runs.tallies import Tally
 from runs.values import mean, number, whole
 
 
@@ -187,25 +188,34 @@ def _point(row: RoundRow) -> dict[str, Json]:
 
 
 def _devices(ledger: Ledger) -> Json:
-    mine: dict[int, list[ClientRow]] = {}
+    mine: dict[int, list[ClientRow]] = {client: [] for client in ledger.tallies}
     for _, rows in sorted(ledger.clients.items()):
         for client, row in rows.items():
             mine.setdefault(client, []).append(row)
-    return [_device(client, rows) for client, rows in sorted(mine.items())]
+    tallies = ledger.tallies
+    return [_device(client, rows, tallies.get(client)) for client, rows in sorted(mine.items())]
 
 
-def _device(client: int, rows: Sequence[ClientRow]) -> Json:
-    """`wasted_s`: busy in rounds that ended without this client."""
+def _device(client: int, rows: Sequence[ClientRow], before: Tally | None) -> Json:
+    """`before`: what its rows that were not kept come to."""
     idle = _total([row.idle_s for row in rows])
     busy = sum(row.busy_s for row in rows)
+    wasted = sum(row.busy_s for row in rows if not row.survived)
+    up, down = sum(row.bytes_up for row in rows), sum(row.bytes_down for row in rows)
+    if before is not None:
+        if before.idle_s.count:
+            idle = before.idle_s.total + (idle or 0.0)
+        busy, wasted = busy + before.busy_s, wasted + before.wasted_s
+        up, down = up + before.bytes_up, down + before.bytes_down
+    last = rows[-1] if rows else before
     return {
         "client": client,
-        "device": rows[-1].device,
-        "network": rows[-1].network,
+        "device": last.device if last else None,
+        "network": last.network if last else None,
         "busy_s": busy,
         "idle_s": idle,
         "busy_share": busy / (busy + idle) if idle is not None and busy + idle > 0 else None,
-        "wasted_s": sum(row.busy_s for row in rows if not row.survived),
-        "bytes_up": sum(row.bytes_up for row in rows),
-        "bytes_down": sum(row.bytes_down for row in rows),
+        "wasted_s": wasted,
+        "bytes_up": up,
+        "bytes_down": down,
     }

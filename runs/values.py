@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 def number(source: Mapping[str, object], key: str) -> float | None:
     value = source.get(key)
+    if value is None or type(value) is float:  # as nearly always, and a large run asks often
+        return value if value is not None and value - value == 0.0 else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

@@ -216,7 +216,9 @@ def _record_whole(folder: RunFolder, fake_run: Fake) -> None:
 
 def test_records_survive_values_json_does_not_know() -> None:
     item = Event("odd", 1, None, 2.0, {"a": np.float32(0.5), "b": float("nan")})  # type: ignore[dict-item]
-    assert records.decode(records.encode(item)) == Event("odd", 1, None, 2.0, {"a": 0.5, "b": None})
+    assert records.decode(records.encode([item])) == Event(
+        "odd", 1, None, 2.0, {"a": 0.5, "b": None}
+    )
 
 
 @pytest.mark.parametrize(
@@ -303,7 +305,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_va
 @given(phase=st.text(), start=finite, lasts=st.floats(0, 1e6), up=st.integers(0, 2**60))
 def test_a_span_survives_its_line(phase: str, start: float, lasts: float, up: int) -> None:
     span = Span(phase, 3, None, start, start + lasts, up, 0, {"n": [1, {"x": None}]})
-    line = records.encode(span)
+    line = records.encode([span])
     assert line.count("\n") == 1
     assert records.decode(line) == span
 
@@ -317,7 +319,7 @@ def test_a_line_made_by_hand_is_the_one_json_makes(notes: dict[str, Json], at: f
     event = Event("odd", 3, None, at, notes)
     plain = {"kind": "odd", "round": 3, "client": None, "time_s": at, "notes": notes}
     expected = records.plain({"schema": 1, "type": "event", **plain})
-    assert json.loads(records.encode(event)) == expected
+    assert json.loads(records.encode([event])) == expected
 
 
 def test_spans_wait_for_the_next_event_and_are_then_in_order(
