@@ -1,14 +1,18 @@
 """A coordinator that waits for workers of other machines, or of other terminals."""
 
 import argparse
+import os
 import socket
 import ssl
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from commands.clocks import refuse_virtual
 from commands.errors import BadInput
 from commands.options import add_run_options, settings_of
+from commands.resumption import Lasting
+from commands.worker import TOKEN_VARIABLE
 
 DESCRIBE = "wait for workers from elsewhere and play the run with them"
 
@@ -30,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     refuse_virtual(settings, "coordinator")
     from commands.closing import close
     from commands.emulation import Host
-    from commands.execution import Invitation, Listening, execute
+    from commands.execution import Invitation, Listening, default_folder, execute
     from commands.identities import read_identities
     from commands.sharing import at_coordinator
     from commands.study import prepare
@@ -61,7 +65,21 @@ def run(arguments: argparse.Namespace) -> None:
     _check_free(host, port)
     study = prepare(settings, identities)
     at_coordinator(settings, study.fleet, together=False)
-    close(execute(study, arguments.out, invited, Listening(host, port, context)), arguments)
+    path = Path(arguments.resume) if arguments.resume else arguments.out or default_folder(study)
+    lasting = Lasting.resuming(path) if arguments.resume else Lasting(path)
+    study = replace(study, resumed=lasting.times)
+    listening = Listening(host, port, context, _token_of_before(arguments))
+    close(execute(study, path, invited, listening, lasting), arguments)
+
+
+def _token_of_before(arguments: argparse.Namespace) -> str | None:
+    """Workers that wait for their coordinator to come back know its token only."""
+    if not arguments.resume:
+        return None
+    token = os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        raise BadInput(f"--resume: {TOKEN_VARIABLE}: must hold the token that the workers know")
+    return token
 
 
 def _check_free(host: str, port: int) -> None:

@@ -40,6 +40,7 @@ from protocol.secagg.client import ClientMachine
 from protocol.telemetry import Json, Recorder, Tracer
 from worker.client import Device
 from worker.machine import Executor
+from worker.memory import Forgetful, Memory
 from worker.worker import Pins, Place, Worker
 
 Clock = Callable[[], float]
@@ -81,6 +82,7 @@ class Ways:
     """By member: its identity and everybody's, where the coordinator is not believed."""
     randomness: Source = unpredictable
     machine: type[ClientMachine] = ClientMachine
+    memory: Callable[[int], Memory] = lambda member: Forgetful()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,9 @@ class EmulatedWorker:
         pins = None if member is None else ways.pins(member)
         device = self.site.device.name
         drawn = self._draws(ways)
-        place = Place(
-            url, token, device, member, ways.data_dir, pins, self._time_scale, drawn, ways.machine
-        )
+        memory = Forgetful() if member is None else ways.memory(member)
+        means = drawn, ways.machine, memory
+        place = Place(url, token, device, member, ways.data_dir, pins, self._time_scale, *means)
         timeout = aiohttp.ClientTimeout(total=None)  # a slow transfer is not a failed one
         connector = self._access.connector(limit=0, ssl=ways.ssl or True)
         try:

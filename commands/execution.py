@@ -21,7 +21,8 @@ from commands.hosting import host_of, loop_of
 from commands.live import shown
 from commands.randomness import source_of
 from commands.recording import write_record
-from commands.study import Study, config
+from commands.resumption import Lasting
+from commands.study import Study
 from coordinator.errors import RunFailed
 from netem.virtual.errors import VirtualClockError
 from profiles import ProfileError
@@ -48,6 +49,8 @@ class Listening:
     host: str = "127.0.0.1"
     port: int = 0
     ssl: SSLContext | None = None
+    token: str | None = field(default=None, repr=False)
+    """That workers were told before; None: a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +66,23 @@ class WorkerFailed(Exception):
 
 
 def execute(
-    study: Study, out: Path | None, workers: Workers, listening: Listening | None = None
+    study: Study,
+    out: Path | None,
+    workers: Workers,
+    listening: Listening | None = None,
+    lasting: Lasting | None = None,
 ) -> Finished:
-    """Run the study. The folder is whole whatever happens.
+    """Run the study. The folder is whole whatever happens. `lasting`: what keeps checkpoints of a
+    run in `out`, or goes on from one.
 
     Raises BadInput if the folder cannot be made, Failure if the run fails or is interrupted.
     """
     path = out or default_folder(study)
-    try:
-        folder = RunFolder.create(path, config(study, elsewhere=listening is not None))
-    except RunFolderError as error:
-        raise BadInput(f"--out: {error}") from error
+    folder = (lasting or Lasting(path)).open(study, elsewhere=listening is not None)
     status, reason = "failed", "a fault of the testbed itself"
     try:
         with asyncio.Runner(loop_factory=loop_of(study.settings.clock)) as runner:
-            runner.run(_play(study, folder, workers, listening or Listening()))
+            runner.run(_play(study, (folder, lasting), workers, listening or Listening()))
         status, reason = "finished", ""
     except (KeyboardInterrupt, asyncio.CancelledError):
         status, reason = "interrupted", "stopped by the user"
@@ -87,6 +92,8 @@ def execute(
         reason = str(error)
         raise
     finally:
+        if lasting is not None:
+            lasting.close(status == "finished")
         summary = _closed(folder, status, reason)
         if study.settings.record:
             reason = _recorded(path, reason)
@@ -120,13 +127,22 @@ def _closed(folder: RunFolder, status: str, reason: str) -> dict[str, Json]:
         raise Failure(f"{error}; what could be written is in {folder.path}") from error
 
 
-async def _play(study: Study, folder: RunFolder, workers: Workers, listening: Listening) -> None:
+async def _play(
+    study: Study,
+    kept: tuple[RunFolder, Lasting | None],
+    workers: Workers,
+    listening: Listening,
+) -> None:
     stop_on_sigterm()
+    folder, lasting = kept
     async with AsyncExitStack() as stack:
         host = await stack.enter_async_context(host_of(study.settings))
         public = study.identities.public if study.identities else None
-        access = Access(new_token(), public, source_of(study.settings))
+        randomness = source_of(study.settings, study.resumed)
+        access = Access(listening.token or new_token(), public, randomness)
         coordinator = build_coordinator(study, folder, host.clock, host.trainer, access)
+        if lasting is not None:
+            lasting.attach(coordinator, folder)
         try:
             url = await stack.enter_async_context(
                 served(coordinator, (listening.host, listening.port), listening.ssl)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways, links_of
 from commands.execution import Invitation, WorkerFailed, Workers
 from commands.identities import pins_of, write_identities
+from commands.memories import Memories
 from commands.nets import Net, accesses, check_playable, check_possible
 from commands.randomness import source_of
 from commands.sharing import SharedNetwork, at_coordinator, shared_network
@@ -25,13 +26,15 @@ from protocol.secagg.client import ClientMachine
 from protocol.secagg.modelled import ModelledClient
 from protocol.telemetry import Event, Recorder
 from worker.channel import ChannelLost, JoinRefused
+from worker.memory import Forgetful
 from worker.pool import PoolError
 
 FRONT_DOOR = Path(__file__).parent.parent / "run_testbed.py"
 
 
-def local_workers(study: Study) -> Workers:
-    """Who plays the fleet, as the study's `placement` says. Raises BadInput if they cannot be
+def local_workers(study: Study, memories: Memories | None = None) -> Workers:
+    """Who plays the fleet, as the study's `placement` says; clients that are tasks of this process
+    keep in `memories` what they need after a restart. Raises BadInput if they cannot be
     linked as asked."""
     settings = study.settings
     net = Net(settings.net, settings.time_scale, settings.rates_only)
@@ -49,8 +52,10 @@ def local_workers(study: Study) -> Workers:
 
     async def as_tasks(invitation: Invitation, host: Host, recorder: Recorder) -> None:
         pins = pins_of(study.identities, settings.corrupt, settings.crowd)
+        drawn = source_of(settings, study.resumed)
+        memory = memories.of if memories else (lambda member: Forgetful())
         machine = ModelledClient if settings.crypto == "modelled" else ClientMachine
-        ways = Ways(settings.data, pins=pins, randomness=source_of(settings), machine=machine)
+        ways = Ways(settings.data, pins=pins, randomness=drawn, machine=machine, memory=memory)
         network = shared_network(study.fleet, host.timer, settings.time_scale, coordinator)
         try:
             async with (

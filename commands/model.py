@@ -98,6 +98,12 @@ class FederatedModel:
             raise UnusableSum(str(error)) from error
         return clipped / self._fixed_point.share_parts / clients
 
+    def restore(self, vector: NDArray[np.float32]) -> None:
+        """Raises ValueError for a vector that is not this model's."""
+        if vector.shape != self._vector.shape or vector.dtype != np.float32:
+            raise ValueError("the model is another one")
+        self._vector = vector
+
     async def evaluate(self) -> Evaluation:
         judged = await self._executor(WHENEVER, evaluate, self._settings, self._vector)
         return Evaluation(_known(judged.metric), _known(judged.loss), judged.per_client)

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from commands.errors import not_built_yet
+from commands.errors import BadInput
+from commands.resumption import settings_kept
 from commands.settings import RunSettings, resolve
 
 NAMED = (
@@ -50,7 +51,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         metavar="DIR",
-        help="go on with a comparison that was cut off (single runs: not built yet)",
+        help="go on with a run, or a comparison, that was cut off",
     )
     parser.add_argument("--strict", action="store_true", help="exit 4 if the run was unstable")
     parser.add_argument("--json", action="store_true", help="the summary on stdout, nothing else")
@@ -62,9 +63,11 @@ QUICK_ROUNDS = 4
 
 def settings_of(arguments: argparse.Namespace) -> RunSettings:
     """The settings that the options ask for. Raises BadInput."""
-    if getattr(arguments, "resume", None):
-        raise not_built_yet("--resume")
+    resumed = getattr(arguments, "resume", None)
+    if resumed and arguments.out:
+        raise BadInput("--out: a resumed run goes on in its own folder")
     named = {name: getattr(arguments, name, None) for name in NAMED}
     if arguments.quick and named["rounds"] is None:
         named["rounds"] = QUICK_ROUNDS
-    return resolve(arguments.experiment, named, arguments.set)
+    base = settings_kept(Path(resumed)) if resumed else None
+    return resolve(arguments.experiment, named, arguments.set, base)

@@ -44,5 +44,9 @@ def seeded(seed: int) -> Source:
     return source
 
 
-def source_of(settings: RunSettings) -> Source:
-    return seeded(settings.seed) if settings.clock == "virtual" else unpredictable
+def source_of(settings: RunSettings, resumed: int = 0) -> Source:
+    """`resumed`: how often the run was taken up again; nothing is drawn twice."""
+    if settings.clock != "virtual":
+        return unpredictable
+    source = seeded(settings.seed)
+    return source if not resumed else lambda purpose: source(f"resumed {resumed}: {purpose}")

@@ -2,9 +2,12 @@
 
 import argparse
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 from commands.errors import BadInput
 from commands.options import add_run_options, settings_of
+from commands.resumption import Lasting
 
 DESCRIBE = "play a fleet and measure its secure rounds"
 
@@ -31,7 +34,18 @@ def run(arguments: argparse.Namespace) -> None:
         print_expectation(study)
         return
     from commands.closing import close
-    from commands.execution import execute
+    from commands.execution import default_folder, execute
     from commands.local import local_workers
+    from commands.memories import Memories
 
-    close(execute(study, arguments.out, local_workers(study)), arguments)
+    if arguments.resume:
+        path = Path(arguments.resume)
+        memories = Memories(path)
+        lasting = Lasting.resuming(path, memories)
+    else:
+        path = arguments.out or default_folder(study)
+        memories = Memories(path)
+        lasting = Lasting(path, memories)
+    study = replace(study, resumed=lasting.times)
+    workers = local_workers(study, memories)
+    close(execute(study, path, workers, lasting=lasting), arguments)

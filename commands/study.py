@@ -50,6 +50,8 @@ class Study:
     client_settings: ClientSettings
     identities: Identities | None = None
     """Of all clients, where the coordinator is not to be believed."""
+    resumed: int = 0
+    """How often the run was taken up again."""
     again: Again | None = None
     """The run whose devices go through the same again."""
 

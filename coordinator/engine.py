@@ -1,9 +1,9 @@
 """The run: wait for the fleet, play the rounds, keep count of who comes and goes."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -29,6 +29,20 @@ telemetry; those that are gone already cost nothing."""
 
 SPOOL_MEMORY_BYTES = 2**28
 """For vectors under way, whatever the number of clients; what does not fit goes to files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a run begins: anew, or after the last round that was finished before a restart."""
+
+    after: int = 0
+    attempt: int = 1
+    """Of the first round: a round that was cut off has been tried already."""
+    arrivals_s: Mapping[int, float] = field(default_factory=dict)
+
+
+Keep = Callable[[int, Mapping[int, float]], None]
+"""Is told each finished round, and everybody's last arrival."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +81,28 @@ class Coordinator:
             parts.strategy,
             parts.onlooker,
         )
+        self._beginning = Beginning()
+        self._keep: Keep = lambda round_, arrivals_s: None
         self._arrivals: dict[int, float] = {}
         self._changed = asyncio.Event()
         self._finished: Finish | None = None
+
+    @property
+    def strategy(self) -> ServerHalf:
+        return self._strategy
+
+    def begin(self, beginning: Beginning, keep: Keep) -> None:
+        """Before `run`: where it begins, and who hears of finished rounds."""
+        self._beginning, self._keep = beginning, keep
+        self._arrivals = dict(beginning.arrivals_s)
 
     async def run(self) -> None:
         """Play all rounds. Raises RunFailed when the fleet does not assemble or a round fails."""
         try:
             await self._assemble()
-            for number in range(1, self.status.rounds + 1):
-                await self._play(number)
+            attempt, first = self._beginning.attempt, self._beginning.after + 1
+            for number in range(first, self.status.rounds + 1):
+                await self._play(number, attempt if number == first else 1)
         except RunFailed:
             await self.finish("the run failed")
             raise
@@ -112,7 +138,7 @@ class Coordinator:
                 f"{self.limits.join_s:g} s: places {_listed(missing)}"
             ) from error
 
-    async def _play(self, number: int) -> None:
+    async def _play(self, number: int, attempt: int) -> None:
         participants = self._strategy.participants(
             number, self.registry.available(), dict(self._arrivals)
         )
@@ -122,7 +148,7 @@ class Coordinator:
         parties = [self.registry[client] for client in participants]
         try:
             cutoff = self._strategy.cutoff(number)
-            self.current_round = Round((number, 1), parties, self._around, cutoff)
+            self.current_round = Round((number, attempt), parties, self._around, cutoff)
             result = await self.current_round.run()
         except RoundFailed as failure:
             self.tracer.event("round_failed", number, reason=str(failure))
@@ -132,6 +158,7 @@ class Coordinator:
         self._arrivals.update(result.arrivals_s)
         await self._tell(parties, RoundEnd(number))
         await self._evaluate(result)
+        self._keep(number, dict(self._arrivals))
 
     async def _evaluate(self, result: RoundResult) -> None:
         self.status.enter("evaluate", set())

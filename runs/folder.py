@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from protocol.telemetry import Event, Json, Span
 from runs import records, sheets
 from runs.analysis import STATUSES, ending
+from runs.checkpoint import COORDINATOR, Checkpoint, write_checkpoint
 from runs.config import config_text
 from runs.disk import Disk
 from runs.errors import RunFolderError
@@ -40,6 +41,7 @@ class RunFolder:
         self.path = path
         self._ledger = ledger
         self._writer = writer
+        self._disk = writer.disk
         self._closed: dict[str, Json] | None = None
         self._held: list[Span | Event] = []
         """To be written together: each for itself would take longer than all the rest."""
@@ -92,6 +94,37 @@ class RunFolder:
             raise RunFolderError(refusal(path / "clients.csv", error)) from None
         folder._disordered = True  # where its last round begins is not known
         return folder
+
+    @classmethod
+    def resume(cls, path: Path, checkpoint: Checkpoint, disk: Disk | None = None) -> "RunFolder":
+        """Go on after the last finished round. What was recorded since is dropped, but for phases
+        of finished rounds that were told late."""
+        size, round_ = int(checkpoint.values["events_bytes"]), int(checkpoint.values["round"])
+        file, disk = path / "events.jsonl", disk or Disk()
+        late = [
+            item
+            for item in records.read(file, size)
+            if isinstance(item, Span) and 0 < item.round <= round_
+        ]
+        try:
+            disk.cut(file, size)
+        except OSError as error:
+            raise RunFolderError(refusal(file, error)) from None
+        folder = cls.reopen(path, disk)
+        for item in late:
+            folder.record(item)
+        return folder
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep from what to go on, as of everything recorded until now."""
+        self._release()
+        try:
+            size = (self.path / "events.jsonl").stat().st_size
+            values = {**checkpoint.values, "events_bytes": size}
+            whole = Checkpoint(values, checkpoint.arrays)
+            write_checkpoint(self.path / COORDINATOR, whole, self._disk)
+        except OSError as error:
+            self._writer.errors.append(refusal(self.path / COORDINATOR, error))
 
     def record(self, item: Span | Event) -> None:
         """Never raises for the disk's sake; what comes after `close` is not kept."""

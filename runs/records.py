@@ -168,11 +168,14 @@ def _required_text(raw: Mapping[str, object], key: str) -> str:
     return value
 
 
-def read(path: Path) -> Iterator[Span | Event]:
-    """Every whole line of an events.jsonl. A last line without newline is what a killed process
-    left of its last write, and is not read."""
+def read(path: Path, start: int = 0) -> Iterator[Span | Event]:
+    """Every whole line of an events.jsonl, from byte `start` on. A last line without newline is
+    what a killed process left of its last write, and is not read."""
     try:
         with path.open(encoding="utf-8", newline="\n") as lines:
+            if start > path.stat().st_size:
+                raise RunFolderError(f"{path}: is shorter than its checkpoint says")
+            lines.seek(start)
             for index, line in enumerate(lines, start=1):
                 if not line.endswith("\n"):
                     return

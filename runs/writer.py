@@ -14,7 +14,7 @@ class Writer:
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self.path = path
-        self._disk = disk
+        self.disk = disk
         self._files: dict[str, Lines] = {}
         self._torn: set[str] = set()
         self.errors: list[str] = []
@@ -25,7 +25,7 @@ class Writer:
             return
         try:
             if name not in self._files:
-                self._files[name] = self._disk.lines(self.path / name)
+                self._files[name] = self.disk.lines(self.path / name)
             self._files[name].write(text)
         except OSError as error:
             self._torn.add(name)
@@ -38,7 +38,7 @@ class Writer:
         try:
             if name in self._files:
                 self._files.pop(name).close()
-            self._disk.cut(self.path / name, size)
+            self.disk.cut(self.path / name, size)
         except OSError as error:
             self._torn.add(name)
             self._remember(name, error)
@@ -46,7 +46,7 @@ class Writer:
     def replace(self, name: str, pieces: Iterable[str | bytes], *, durable: bool = False) -> None:
         encoded = (piece.encode() if isinstance(piece, str) else piece for piece in pieces)
         try:
-            self._disk.replace(self.path / name, encoded, durable=durable)
+            self.disk.replace(self.path / name, encoded, durable=durable)
         except OSError as error:
             self._remember(name, error)
 

@@ -15,6 +15,7 @@ from protocol.stragglers import find_stragglers
 from strategies.interface import Cutoff, Strategy
 from strategies.none import Everybody, full_model
 from strategies.settings import StrategySettings
+from strategies.state import State, StateError
 
 
 class Deadline(Everybody):
@@ -35,6 +36,15 @@ class Deadline(Everybody):
         if round_ <= self._settings.warmup_rounds or after_s is None:
             return None
         return Cutoff(after_s, math.ceil(self._planned * (1 - self._settings.straggler_share)))
+
+    def state(self) -> State:
+        return State({"derived_s": self._derived_s})
+
+    def restore(self, state: State) -> None:
+        derived_s = state.values.get("derived_s")
+        if derived_s is not None and not isinstance(derived_s, float):
+            raise StateError("deadline: derived_s must be a number of seconds or nothing")
+        self._derived_s = derived_s
 
     def _derive(self, round_: int, arrivals: Mapping[int, float]) -> None:
         """Kept between two rounds in which everybody is waited for: the times of those who make

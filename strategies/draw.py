@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from learning.structure import Vector
 from strategies.interface import Cutoff, ServerHalf
+from strategies.state import State
 
 _LABEL = "straggler-testbed/v1/draw"
 
@@ -84,6 +85,12 @@ class Drawn:
 
     def see(self, client: int, model: Vector, update: Vector) -> None:
         self._inner.see(client, model, update)
+
+    def state(self) -> State:
+        return self._inner.state()
+
+    def restore(self, state: State) -> None:
+        self._inner.restore(state)
 
 
 def drawn(inner: ServerHalf, draw: Draw) -> ServerHalf:

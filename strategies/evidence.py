@@ -16,6 +16,7 @@ from learning.structure import Keep, Structure, Vector, kept_sizes
 from strategies.interface import Outcome, RoundView
 from strategies.neurons import History, keep_of
 from strategies.settings import StrategySettings
+from strategies.state import State, StateError, grouped
 
 Scores = NDArray[np.float64]
 Streaks = NDArray[np.intp]
@@ -96,6 +97,25 @@ class LocalEvidenceChoice:
         for group, streak in self._streaks.items():
             dropped = self._dropped(group, keep)
             self._streaks[group] = np.where(dropped, np.maximum(streak + another, 1), 0)
+
+    def state(self) -> State:
+        history = self._history.state()
+        arrays = {
+            **history.arrays,
+            **grouped("own", self._own),
+            **grouped("remembered", self._remembered),
+            **grouped("streak", self._streaks),
+        }
+        return State({**history.values, "observed": self._observed}, arrays)
+
+    def restore(self, state: State) -> None:
+        self._history.restore(state)
+        self._observed = int(state.values["observed"])
+        self._own, self._remembered = state.group("own"), state.group("remembered")
+        streaks = state.group("streak")
+        if {group: len(streak) for group, streak in streaks.items()} != dict(self._structure.sizes):
+            raise StateError("evidence: must hold a streak for each neuron")
+        self._streaks = streaks
 
     def _dropped(self, group: str, keep: Keep) -> NDArray[np.bool_]:
         dropped = np.zeros(len(self._streaks[group]), dtype=np.bool_)

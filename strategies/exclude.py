@@ -11,6 +11,7 @@ from protocol.stragglers import find_stragglers
 from strategies.interface import Strategy
 from strategies.none import Everybody, full_model
 from strategies.settings import StrategySettings
+from strategies.state import State, StateError
 
 
 class Exclusion(Everybody):
@@ -34,6 +35,17 @@ class Exclusion(Everybody):
 
     def left_out(self) -> Mapping[int, str]:
         return self._left_out
+
+    def state(self) -> State:
+        named = {str(client): why for client, why in self._stragglers.items()}
+        return State({"judged": self._judged, "stragglers": named})
+
+    def restore(self, state: State) -> None:
+        judged, named = state.values.get("judged"), state.values.get("stragglers")
+        if not isinstance(judged, bool) or not isinstance(named, dict):
+            raise StateError("exclude: must say who was judged a straggler")
+        self._judged = judged
+        self._stragglers = {int(client): str(why) for client, why in named.items()}
 
     def _everybody(self, round_: int) -> bool:
         """Warm-up, then one round in every `renewal_rounds` + 1."""

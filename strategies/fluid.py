@@ -20,6 +20,7 @@ from strategies.neurons import keep_of, shuffled
 from strategies.none import Everybody
 from strategies.rates import FitCurve
 from strategies.settings import StrategySettings
+from strategies.state import NOTHING, State, StateError, grouped
 
 AGREEING = 0.75
 """Share of the non-stragglers that must find a weight invariant."""
@@ -84,6 +85,29 @@ class Fluid(Everybody):
             found = scores(self._structure, model, update, epsilon=1e-12)
             votes.least.append({group: float(np.nanmin(score)) for group, score in found.items()})
         votes.clients += 1
+
+    def state(self) -> State:
+        """Once its round is over; what the next round makes of it needs no keeping."""
+        votes = self._votes
+        values = {
+            "round": self._round,
+            "ratios": {str(client): ratio for client, ratio in self._ratios.items()},
+            "thresholds": self._thresholds,
+            "clients": votes.clients,
+            "least": votes.least,
+        }
+        return State(values, {"invariant": votes.invariant, **grouped("dropped", self._dropped)})
+
+    def restore(self, state: State) -> None:
+        values, invariant = state.values, state.arrays.get("invariant")
+        if invariant is None or invariant.shape != (self._structure.size,):
+            raise StateError("fluid: must hold a vote on each weight")
+        self._round = int(values["round"])
+        self._ratios = {int(c): float(ratio) for c, ratio in values["ratios"].items()}
+        self._thresholds = values["thresholds"]
+        least = [dict(one) for one in values["least"]]
+        self._votes = Votes(int(values["clients"]), invariant.astype(np.int32), least)
+        self._dropped = state.group("dropped")
 
     def _find_stragglers(self, arrivals: Mapping[int, float]) -> None:
         """Found once after warm-up; later one is replaced only by a client that is slower by the
@@ -184,6 +208,12 @@ class Instructed:
 
     def observe(self, outcome: Outcome) -> None:
         """Nothing to learn: the coordinator decides."""
+
+    def state(self) -> State:
+        return NOTHING
+
+    def restore(self, state: State) -> None:
+        """There is nothing to restore."""
 
 
 def _client(

@@ -13,6 +13,7 @@ from learning.layout import Counts
 from learning.structure import Keep, Structure, Vector
 from strategies.rates import FitCurve
 from strategies.settings import StrategySettings
+from strategies.state import State
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +106,14 @@ class ServerHalf(Protocol):
         loop, one client at a time."""
         ...
 
+    def state(self) -> State:
+        """What must be kept to go on after a restart, as of now."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on from there. Raises StateError if the state is none of this strategy's."""
+        ...
+
 
 class ClientHalf(Protocol):
     def note(self) -> bytes:
@@ -117,6 +126,14 @@ class ClientHalf(Protocol):
 
     def observe(self, outcome: Outcome) -> None:
         """Learn from a finished upload; of a round's attempts, the last one counts."""
+        ...
+
+    def state(self) -> State:
+        """What must be kept to go on after a restart, as of now."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on from there. Raises StateError if the state is none of this strategy's."""
         ...
 
 

@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from learning.invariance import scores
 from learning.structure import Keep, Structure, Vector, kept_sizes
 from strategies.interface import Outcome, RoundView
+from strategies.state import NOTHING, State
+
+MODEL = "model"
+"""In a state: the global model last seen, which is the same for all clients."""
 
 DropOrder = Mapping[str, NDArray[np.intp]]
 """Each group's neurons, the first to be dropped first."""
@@ -30,6 +34,10 @@ class NeuronChoice(Protocol):
         ...
 
     def observe(self, outcome: Outcome) -> None: ...
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
 
 
 def keep_of(order: DropOrder, structure: Structure, keep_ratio: float) -> Keep:
@@ -54,6 +62,12 @@ class OrderedChoice:
     def observe(self, outcome: Outcome) -> None:
         """Nothing to learn: the order is public."""
 
+    def state(self) -> State:
+        return NOTHING
+
+    def restore(self, state: State) -> None:
+        """There is nothing to restore."""
+
 
 class RandomChoice:
     """Drops neurons in an order drawn anew each round (Caldas 2018, arXiv 1812.07210)."""
@@ -76,6 +90,12 @@ class RandomChoice:
     def observe(self, outcome: Outcome) -> None:
         """Nothing to learn: the order is public."""
 
+    def state(self) -> State:
+        return NOTHING
+
+    def restore(self, state: State) -> None:
+        """There is nothing to restore."""
+
 
 def shuffled(size: int, label: str) -> NDArray[np.intp]:
     """A permutation that depends on the label only: by SHA-256, because numpy does not promise the
@@ -97,6 +117,16 @@ class History:
         if self._latest is not None and self._latest[0] != round_:
             self._before = self._latest
         self._latest = (round_, model)
+
+    def state(self) -> State:
+        """The model before the latest is of no use once the next is seen."""
+        if self._latest is None:
+            return NOTHING
+        return State({"seen": self._latest[0]}, {MODEL: self._latest[1]})
+
+    def restore(self, state: State) -> None:
+        if MODEL in state.arrays:
+            self._latest = int(state.values["seen"]), state.arrays[MODEL]
 
     def change(self) -> tuple[Vector, Vector] | None:
         """The model before the last round and what that round added; None if this client missed
@@ -131,3 +161,9 @@ class GlobalEvidenceChoice:
 
     def observe(self, outcome: Outcome) -> None:
         """Nothing to learn: the order is public."""
+
+    def state(self) -> State:
+        return self._history.state()
+
+    def restore(self, state: State) -> None:
+        self._history.restore(state)

@@ -6,6 +6,7 @@ from learning.structure import Structure, Vector
 from strategies.interface import Cutoff, Decision, Outcome, RoundView, Strategy, full
 from strategies.rates import FitCurve
 from strategies.settings import StrategySettings
+from strategies.state import NOTHING, State
 
 
 class Everybody:
@@ -28,6 +29,12 @@ class Everybody:
     def see(self, client: int, model: Vector, update: Vector) -> None:
         """It does not ask to see any."""
 
+    def state(self) -> State:
+        return NOTHING
+
+    def restore(self, state: State) -> None:
+        """There is nothing to restore."""
+
 
 class FullModel:
     """The client's half of every strategy that leaves the choice to the coordinator."""
@@ -40,6 +47,12 @@ class FullModel:
 
     def observe(self, outcome: Outcome) -> None:
         """Nothing to learn."""
+
+    def state(self) -> State:
+        return NOTHING
+
+    def restore(self, state: State) -> None:
+        """There is nothing to restore."""
 
 
 def everybody(settings: StrategySettings, structure: Structure) -> Everybody:

@@ -12,6 +12,7 @@ from strategies.interface import FULL_MODEL, Decision, Outcome, RoundView, full
 from strategies.neurons import NeuronChoice
 from strategies.rates import Choice, FitCurve, Rate, RateRule, grid
 from strategies.settings import StrategySettings
+from strategies.state import State
 from strategies.times import Times, encode_note, read_notes, standing
 
 WHEN_DRAWN = (
@@ -67,6 +68,16 @@ class SelfPruning:
         if view.client not in times:
             return full("no round of its own to judge by yet")
         return self._judge(view.client, times, ignored)
+
+    def state(self) -> State:
+        neurons = self._parts.neurons.state()
+        own = None if self._own is None else [self._own.fit_s, self._own.network_s]
+        return State({**neurons.values, "own": own}, neurons.arrays)
+
+    def restore(self, state: State) -> None:
+        own = state.values.get("own")
+        self._own = None if own is None else Times.measured(*map(float, own))
+        self._parts.neurons.restore(state)
 
     def _judge(self, client: int, times: Mapping[int, Times], ignored: int) -> Decision:
         share, margin = self._settings.straggler_share, self._settings.straggler_margin

@@ -26,6 +26,7 @@ from strategies.interface import ClientHalf
 from strategies.rates import FitCurve
 from strategies.settings import SettingsError, StrategySettings
 from worker.machine import Machine
+from worker.memory import Forgetful, Memory
 
 PROBED_RATIOS = (1.0, 0.75, 0.5)
 """Keep ratios at which one batch is timed: two would do for a line, three average noise."""
@@ -54,6 +55,7 @@ class Client:
     fixed_point: FixedPoint
     strategy: ClientHalf
     device: Device
+    memory: Memory = field(default_factory=Forgetful)
 
     @property
     def words(self) -> int:
@@ -88,9 +90,14 @@ class Client:
 
 
 async def prepare_client(
-    identity: tuple[int, bytes], settings: ClientSettings, data_dir: str | None, device: Device
+    identity: tuple[int, bytes],
+    settings: ClientSettings,
+    data_dir: str | None,
+    device: Device,
+    memory: Memory,
 ) -> Client:
-    """Load the data of client `identity` = (id, session) and calibrate the device on it."""
+    """Load the data of client `identity` = (id, session), calibrate the device on it, and go on
+    from what it remembers."""
     task = await asyncio.to_thread(load_task, TaskSettings.of_client(settings, data_dir))
     strategy_settings = _strategy_settings(settings)
     strategy = lookup(settings.strategy)
@@ -99,6 +106,8 @@ async def prepare_client(
     half = await asyncio.to_thread(
         strategy.client, strategy_settings, identity[0], task.structure, curve
     )
+    if (remembered := memory.recall()) is not None:
+        half.restore(remembered)
     return Client(
         id=identity[0],
         session=identity[1],
@@ -110,6 +119,7 @@ async def prepare_client(
         ),
         strategy=half,
         device=device,
+        memory=memory,
     )
 
 

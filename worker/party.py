@@ -19,6 +19,9 @@ from worker.client import Device
 
 
 class Party(Protocol):
+    unmasked: bool
+    """Whether it has told what helps to remove masks from a sum."""
+
     @property
     def instruction(self) -> bytes:
         """What this client is told to train, once open; empty: nothing."""
@@ -40,6 +43,8 @@ class Party(Protocol):
 
 
 class PlainParty:
+    unmasked = False
+
     def __init__(self, plan: Plan, channel: Channel, device: Device) -> None:
         self.instruction = b""
         self._plan = plan
@@ -70,6 +75,7 @@ class _MaskingParty:
     """What both kinds of secure sum have in common for a client."""
 
     instruction = b""
+    unmasked = False
 
     def __init__(
         self, plan: Plan, channel: Channel, device: Device, machine: ClientMachine | GuardedClient
@@ -138,7 +144,9 @@ class SecureParty(_MaskingParty):
     async def unmask(self) -> None:
         survivors = await self._channel.expect(Survivors)
         with self._tracer.span("unmask", self._round):
-            await self._channel.send(self._client.unmask(survivors))
+            answer = self._client.unmask(survivors)
+            self.unmasked = True
+            await self._channel.send(answer)
 
 
 class GuardedParty(_MaskingParty):
@@ -158,7 +166,9 @@ class GuardedParty(_MaskingParty):
             signatures = await self._channel.expect(Signatures)
         with self._tracer.span("unmask", self._round):
             work = self._signatures(made=0, checked=len(signatures.signatures))
-            await self._channel.send(await self._run(work, self._guarded.unmask, signatures))
+            answer = await self._run(work, self._guarded.unmask, signatures)
+            self.unmasked = True
+            await self._channel.send(answer)
 
     def _signatures(self, made: int, checked: int) -> Tally:
         return cost.signatures(made, checked)

@@ -61,6 +61,7 @@ class ClientRound:
             self._plan.round, fit.decision, fit.result.update, fit.seconds, download_s + upload_s
         )
         await asyncio.to_thread(client.strategy.observe, outcome)
+        client.memory.keep(self._plan.round, client.strategy.state())
         await self._party.unmask()
 
     async def _prepare(self, notes: Mapping[int, bytes]) -> tuple[Fit, memoryview, float]:

@@ -27,6 +27,7 @@ from strategies.instruction import InstructionError
 from strategies.times import TimesError
 from worker.channel import Channel, ChannelLost, Joined, JoinRefused, LeftBehind, RunFinished
 from worker.client import Client, Device, prepare_client
+from worker.memory import Forgetful, Memory
 from worker.party import GuardedParty, Party, PlainParty, SecureParty
 from worker.pool import PoolError
 from worker.round import ClientRound
@@ -85,6 +86,7 @@ class Place:
     """A source for each purpose: what keys, shares and identity are drawn from."""
     machine: Callable[[int, Terms, Randomness], ClientMachine] = ClientMachine
     """This client's side of a sum against a semi-honest coordinator."""
+    memory: Memory = field(default_factory=Forgetful)
 
 
 class Worker:
@@ -108,7 +110,10 @@ class Worker:
         self._identity = _identity(place)
         self._client: Client | None = None
         self._retries = 0
-        self._last_round = 0
+        self._last = (0, 0)
+        """Round and attempt of the last plan."""
+        self._summed = 0
+        """The last round of which the sum may be known."""
 
     async def run(self) -> str:
         """Take part until the coordinator ends the run; returns its reason.
@@ -135,7 +140,7 @@ class Worker:
     async def _converse(self, channel: Channel) -> None:
         with self._device.tracer.span("join", 0):
             joined = await channel.join(
-                self._place.token, self._place.device, self._identity, self._place.member
+                self._place.token, self._place.device, self._identity, self._former_place()
             )
         self._retries = 0
         self._on_joined(joined.welcome.credential)
@@ -150,6 +155,10 @@ class Worker:
             else:
                 message = None  # a round's end, or the rest of a round this client has left
 
+    def _former_place(self) -> int | None:
+        """A coordinator that was restarted knows nobody: its clients keep their places."""
+        return self._place.member if self._client is None else self._client.id
+
     async def _prepare(self, joined: Joined) -> Client:
         """The client of an earlier welcome goes on, with its evidence; keys follow the session."""
         place = joined.welcome.client
@@ -157,7 +166,11 @@ class Worker:
             settings = ClientSettings.from_mapping(joined.welcome.settings)
             self._check(settings)
             self._client = await prepare_client(
-                (place, joined.session), settings, self._place.data_dir, self._device
+                (place, joined.session),
+                settings,
+                self._place.data_dir,
+                self._device,
+                self._place.memory,
             )
             self._on_ready()
         self._client = replace(self._client, session=joined.session)
@@ -185,6 +198,7 @@ class Worker:
         self, client: Client, plan: Plan, channel: Channel, transfers: Transfers
     ) -> Message | None:
         """Play the round; a message that came instead of what was due is handed back."""
+        party: Party | None = None
         try:
             self._check_plan(client, plan)
             party = _party(client, plan, channel, self._place)
@@ -197,14 +211,20 @@ class Worker:
             await channel.send(Failed(plan.round, str(failure)[:200]))
         except GIVEN_UP as error:
             await channel.send(Failed(plan.round, f"{type(error).__name__}: {error}"[:200]))
+        finally:
+            if party is not None and party.unmasked:
+                self._summed = plan.round
         return None
 
     def _check_plan(self, client: Client, plan: Plan) -> None:
-        """A round is played once: the same training summed among others a second time would tell
-        one client's update by the difference. And only as the welcome said."""
-        if plan.round <= self._last_round:
-            raise ProtocolError(f"round {plan.round} comes again, or after {self._last_round}")
-        self._last_round = plan.round
+        """A round is summed once: the same training summed among others a second time would tell
+        one client's update by the difference. What this client did not help to unmask a restarted
+        coordinator may try again, with new keys. And only as the welcome said."""
+        last, attempt = self._last
+        again = plan.round == last > self._summed and plan.attempt > attempt
+        if plan.round <= last and not again:
+            raise ProtocolError(f"round {plan.round} comes again, or after {last}")
+        self._last = plan.round, plan.attempt
         if plan.aggregation != client.settings.aggregation:
             raise ProtocolError(f"the plan is of {plan.aggregation} aggregation, the run is not")
 
