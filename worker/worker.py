@@ -110,8 +110,8 @@ class Worker:
         self._identity = _identity(place)
         self._client: Client | None = None
         self._retries = 0
-        self._last = (0, 0)
-        """Round and attempt of the last plan."""
+        self._last = (0, 0, b"")
+        """Round, attempt and session of the last plan."""
         self._summed = 0
         """The last round of which the sum may be known."""
 
@@ -219,12 +219,13 @@ class Worker:
     def _check_plan(self, client: Client, plan: Plan) -> None:
         """A round is summed once: the same training summed among others a second time would tell
         one client's update by the difference. What this client did not help to unmask a restarted
-        coordinator may try again, with new keys. And only as the welcome said."""
-        last, attempt = self._last
+        coordinator may try again, in a new session. And only as the welcome said."""
+        last, attempt, session = self._last
         again = plan.round == last > self._summed and plan.attempt > attempt
+        again &= client.session != session
         if plan.round <= last and not again:
             raise ProtocolError(f"round {plan.round} comes again, or after {last}")
-        self._last = plan.round, plan.attempt
+        self._last = plan.round, plan.attempt, client.session
         if plan.aggregation != client.settings.aggregation:
             raise ProtocolError(f"the plan is of {plan.aggregation} aggregation, the run is not")
 
