@@ -26,7 +26,7 @@ def recorded(folder: Path, *items: Span | Event, clock: str = "wall", host: str 
     (folder / "config.toml").write_text(config_text(config))
     began = Event("run_started", 0, None, 100.0)
     rounds = [Span("round", n, None, 100.0 + 10 * n, 109.0 + 10 * n) for n in (1, 2, 3)]
-    lines = [records.encode(item) for item in (began, *items, *rounds)]
+    lines = [records.encode([item]) for item in (began, *items, *rounds)]
     (folder / "events.jsonl").write_text("".join(lines))
     return record_of(folder)
 
