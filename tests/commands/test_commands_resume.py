@@ -15,7 +15,7 @@ import pytest
 from commands.local import FRONT_DOOR
 from tests.commands.conftest import Command, one_line
 
-ROUNDS = 80
+ROUNDS = 16
 MODELLED = ("--set", "crypto=modelled", "--set", "training=modelled")
 COLUMNS = ("round", "attempt", "clients", "survivors", "metric", "loss")
 
