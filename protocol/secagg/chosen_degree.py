@@ -112,17 +112,16 @@ def _check(settings: str, what: str, bits: float, bound: int) -> None:
 
 @cache
 def choose_chosen_degree(clients: int, foes: Foes, lost: float) -> tuple[int, int]:
-    """The fewest neighbours (an even number, as on the ring) and their smallest threshold that
-    keep all three bounds. LocalError if none do."""
+    """The fewest neighbours (an even number, as on the ring) and the threshold with which they keep
+    all three bounds. LocalError if none do."""
     check_crowd(foes.crowd)
     gone = fraction_of(lost, clients)
     for degree in range(2, clients, 2):
         threshold = _highest(clients, degree, gone)
-        if threshold < 2 or not _safe(clients, degree, threshold, foes):
-            continue
-        while threshold > 2 and _safe(clients, degree, threshold - 1, foes):
-            threshold -= 1
-        return degree, threshold
+        if threshold >= 2 and _safe(clients, degree, threshold, foes):
+            # No smaller threshold t − 1 can do: (k − 2, t − 2) would have done before, as it needs
+            # as many corrupt holders, and allows as many lost, among fewer.
+            return degree, threshold
     raise LocalError(
         f"no number of chosen neighbours among {clients} clients is safe with {foes.corrupt}"
         f" corrupt, {lost:.0%} lost and a crowd of {foes.crowd}: {ELSEWHERE}"
