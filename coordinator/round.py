@@ -267,6 +267,7 @@ class Round:
                 self._uploading[client] = None
                 arrived_s = self._tracer.now() - self._started_s
                 with spool.whole() as room, room[:size] as packed:
+                    await asyncio.to_thread(upload.check, room)
                     await self._add(client, packed, gathering)
         except TimeoutError as error:
             raise ProtocolError("the round has gone on without this client") from error

@@ -33,7 +33,7 @@ class ShapedTransport(asyncio.Transport):
     ) -> None:
         super().__init__()
         self._real = real
-        self._protocol = protocol
+        self._protocol: asyncio.Protocol | asyncio.BufferedProtocol = protocol
         self._loop = asyncio.get_running_loop()
         self._up = links.up.channel(_Upward(self))
         self._down = links.down.channel(_Downward(self))
@@ -56,7 +56,7 @@ class ShapedTransport(asyncio.Transport):
         return self._real.get_extra_info(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        if not isinstance(protocol, asyncio.Protocol):
+        if not isinstance(protocol, (asyncio.Protocol, asyncio.BufferedProtocol)):
             raise TypeError("a shaped transport needs a streaming protocol")
         self._protocol = protocol
 
@@ -218,10 +218,24 @@ class ShapedTransport(asyncio.Transport):
                 item()
             else:
                 self._inbox_bytes -= len(item)
-                self._guard(self._protocol.data_received, bytes(item))
+                self._deliver(item)
         self._emptying = False
         if self._inbox_bytes <= self._down_limit_bytes:
             self._down.unhold()
+
+    def _deliver(self, data: Buffer) -> None:
+        """To the protocol, or to one after the other should the first give the connection away."""
+        view = memoryview(data)
+        while view and not self._closing:
+            protocol = self._protocol
+            if isinstance(protocol, asyncio.Protocol):
+                self._guard(protocol.data_received, bytes(view))
+                return
+            buffer = memoryview(protocol.get_buffer(len(view)))
+            size = min(len(buffer), len(view))
+            buffer[:size] = view[:size]
+            view = view[size:]
+            self._guard(protocol.buffer_updated, size)
 
     def _clear_inbox(self) -> None:
         self._inbox.clear()

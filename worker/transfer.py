@@ -5,12 +5,14 @@ known as such before it touches a sum.
 """
 
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 
 import aiohttp
 import numpy as np
 from numpy.typing import NDArray
 
 from protocol.checksum import UploadChecksum
+from protocol.inflow import Inflow
 from protocol.sizes import CHECKSUM_BYTES
 
 PIECE_BYTES = 2**18
@@ -35,24 +37,20 @@ class Transfers:
         """The global model of `round_` as `length` little-endian float32."""
         url = f"{self._url}/v1/model/{round_}"
         vector = np.empty(length, dtype="<f4")
-        view = memoryview(vector.data).cast("B")
-        filled = 0
+        place = _Vector(memoryview(vector.data).cast("B"))
+        size = len(place.left)
         try:
             async with self._session.get(
-                url, headers=self._headers, read_bufsize=READ_BYTES
+                url, headers=self._headers, read_bufsize=READ_BYTES, auto_decompress=False
             ) as response:
                 await _accepted(response)
-                if response.content_length != len(view):
-                    raise TransferFailed(f"model: {response.content_length} bytes, not {len(view)}")
-                async for piece in response.content.iter_any():
-                    if len(piece) > len(view) - filled:  # possible where a body was compressed
-                        raise TransferFailed(f"model: more than {len(view)} bytes")
-                    view[filled : filled + len(piece)] = piece
-                    filled += len(piece)
+                if response.content_length != size:
+                    raise TransferFailed(f"model: {response.content_length} bytes, not {size}")
+                if "Content-Encoding" in response.headers:
+                    raise TransferFailed("model: encoded")
+                await _received(response, place)
         except (aiohttp.ClientError, OSError) as error:
             raise TransferFailed(f"download broke off: {type(error).__name__}") from error
-        if filled != len(view):
-            raise TransferFailed(f"model: {filled} bytes of {len(view)}")
         return vector.astype(np.float32, copy=False)
 
     async def upload(
@@ -72,6 +70,33 @@ class Transfers:
                 await _accepted(response)
         except (aiohttp.ClientError, OSError) as error:
             raise TransferFailed(f"upload broke off: {type(error).__name__}") from error
+
+
+@dataclass(slots=True)
+class _Vector:
+    """What of a vector is still to be filled."""
+
+    left: memoryview
+
+    def room(self) -> memoryview:
+        return self.left
+
+    def filled(self, size: int) -> None:
+        self.left = self.left[size:]
+
+
+async def _received(response: aiohttp.ClientResponse, place: _Vector) -> None:
+    """The body into its place: first what is read already, then the rest as it comes."""
+    content = response.content
+    while piece := content.read_nowait():
+        place.left[: len(piece)] = piece
+        place.filled(len(piece))
+    connection = response.connection
+    if not place.left:
+        return
+    if connection is None or connection.transport is None:
+        raise ConnectionResetError("the connection is gone")
+    await Inflow(connection.transport, place, len(place.left), content.feed_eof).whole()
 
 
 async def _with_checksum(

@@ -184,14 +184,14 @@ class MemoryTransport(asyncio.Transport):
         return data
 
     def _deliver(self, data: bytes) -> None:
-        protocol = self._protocol
-        if isinstance(protocol, asyncio.Protocol):
-            self._guard(protocol.data_received, data)
-            return
-        if not isinstance(protocol, asyncio.BufferedProtocol):
-            raise TypeError(f"{type(protocol).__name__} is no protocol of a stream")
         view = memoryview(data)
         while view and not self._closing:
+            protocol = self._protocol  # which may give the connection away in between
+            if isinstance(protocol, asyncio.Protocol):
+                self._guard(protocol.data_received, bytes(view))
+                return
+            if not isinstance(protocol, asyncio.BufferedProtocol):
+                raise TypeError(f"{type(protocol).__name__} is no protocol of a stream")
             buffer = memoryview(protocol.get_buffer(len(view)))
             size = min(len(buffer), len(view))
             buffer[:size] = view[:size]

@@ -91,7 +91,7 @@ async def test_a_body_that_swells_is_no_model() -> None:
         return web.Response(body=packed, headers={"Content-Encoding": "deflate"})
 
     async with answering(handler) as (session, url):
-        with pytest.raises(TransferFailed, match=f"^model: more than {len(packed)} bytes$"):
+        with pytest.raises(TransferFailed, match=r"^model: encoded$"):
             await Transfers(session, url, "1.secret").download_model(3, len(packed) // 4)
 
 
@@ -106,7 +106,9 @@ async def test_a_download_that_breaks_off() -> None:
         return response
 
     async with answering(handler) as (session, url):
-        with pytest.raises(TransferFailed, match=r"^download broke off: Client\w+$"):
+        with pytest.raises(
+            TransferFailed, match=r"^download broke off: (Client|ConnectionReset)\w+$"
+        ):
             await Transfers(session, url, "1.secret").download_model(3, MODEL.size)
 
 
