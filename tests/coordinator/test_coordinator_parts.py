@@ -1,6 +1,7 @@
 """The coordinator's small parts on their own: gathering, registry, clock mapping, spooling."""
 
 import asyncio
+import io
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -273,6 +274,9 @@ async def test_a_connection_is_used_again_after_a_body_that_its_parser_never_saw
     """Fails should aiohttp keep its parser elsewhere."""
     vector, ports = bytes(3_000_000), set()
 
+    def body() -> io.BytesIO:
+        return io.BytesIO(checked(vector))
+
     async def handler(request: web.Request) -> web.Response:
         ports.add(request.transport and request.transport.get_extra_info("peername"))
         upload = Upload(
@@ -292,7 +296,7 @@ async def test_a_connection_is_used_again_after_a_body_that_its_parser_never_saw
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     async with aiohttp.ClientSession() as session, asyncio.timeout(LIMIT_S):
         for number in "123":
-            async with session.put(url, params={"n": number}, data=checked(vector)) as response:
+            async with session.put(url, params={"n": number}, data=body()) as response:
                 assert (response.status, await response.text()) == (200, number)
     await runner.cleanup()
     assert len(ports) == 1

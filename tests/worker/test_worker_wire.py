@@ -106,9 +106,7 @@ async def test_a_download_that_breaks_off() -> None:
         return response
 
     async with answering(handler) as (session, url):
-        with pytest.raises(
-            TransferFailed, match=r"^download broke off: (Client|ConnectionReset)\w+$"
-        ):
+        with pytest.raises(TransferFailed, match=r"^download broke off: C\w+Error$"):
             await Transfers(session, url, "1.secret").download_model(3, MODEL.size)
 
 
