@@ -19,8 +19,8 @@ from aiohttp.http import HttpRequestParser
 
 from coordinator.status import Transfer
 from protocol.checksum import UploadChecksum
-from protocol.inflow import RECEIVE_BYTES, Inflow, Place
 from protocol.sizes import CHECKSUM_BYTES
+from wire.inflow import RECEIVE_BYTES, Inflow, Place
 
 READ_BYTES = 2**18
 """What asyncio reads at a time: with a smaller buffer aiohttp would stop and go at each."""

@@ -17,6 +17,7 @@ EVERYTHING = {
     "runs",
     "coordinator",
     "worker",
+    "wire",
     "commands",
 }
 MAY_IMPORT: dict[str, set[str]] = {
@@ -26,8 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "netem": {"profiles"},
     "strategies": {"protocol", "learning"},
     "runs": {"protocol"},
-    "coordinator": {"protocol", "strategies"},
-    "worker": {"protocol", "strategies", "learning"},
+    "wire": set(),
+    "coordinator": {"protocol", "strategies", "wire"},
+    "worker": {"protocol", "strategies", "learning", "wire"},
     "commands": EVERYTHING,
     "run_testbed": {"commands"},
     "tests": {*EVERYTHING, "tests"},

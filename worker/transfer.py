@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.checksum import UploadChecksum
-from protocol.inflow import Inflow
 from protocol.sizes import CHECKSUM_BYTES
+from wire.inflow import Inflow
 
 PIECE_BYTES = 2**18
 READ_BYTES = 2**18

@@ -1,7 +1,7 @@
 """The running sum of vectors: one vector of words, however many clients.
 
 Serves plain and masked aggregation alike: addition in the ring does not care. Add a vector only
-once it is complete and its digest agrees, because nothing can be taken out again. It knows no
+once it is complete and its checksum agrees, because nothing can be taken out again. It knows no
 client, file or socket.
 """
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from protocol.inflow import RECEIVE_BYTES, Inflow
+from wire.inflow import RECEIVE_BYTES, Inflow
 
 
 class Owner(asyncio.Protocol):
