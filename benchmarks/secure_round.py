@@ -224,13 +224,14 @@ def _described(setting: Setting) -> str:
 
 def memory(quick: bool) -> None:
     """Fleets of different size, the same vectors: the coordinator's memory must not differ."""
-    size = 200_000 if quick else 2_000_000
-    title = f"The coordinator's peak memory, uploads of {4 * size / 1e6:g} MB, complete graph (MB)"
+    size = 200_000 if quick else 1_000_000
+    title = f"The coordinator's peak memory, uploads of {4 * size / 1e6:g} MB, few neighbours (MB)"
     table = Table(title=title, title_justify="left")
     for column in ("clients", "uploads in all", "peak of its process", "above its start"):
         table.add_column(column, justify="right")
     for clients in (20, 50) if quick else (50, 200):
-        setting = Setting(clients, size, default_threshold(clients), 0, 1.0)
+        degree, threshold = choose_degree(clients, 0.1, 0.1)
+        setting = Setting(clients, size, threshold, degree, 1.0)
         command = [sys.executable, "-m", "benchmarks.secure_round", "--peak"]
         done = subprocess.run(
             command, input=json.dumps(asdict(setting)), capture_output=True, text=True, cwd=ROOT

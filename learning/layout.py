@@ -23,6 +23,8 @@ from learning.structure import Axis, Keep, Parameter, Structure, StructureError,
 
 Counts = Literal["total", "neuron", "pair"]
 Divisor = Literal["participation", "all"]
+_CHUNK = 32_768
+"""Coordinates at a time: what is made on the way stays in the core's own cache."""
 
 
 class VectorLayout:
@@ -68,9 +70,12 @@ class VectorLayout:
 
     def divisors(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Every coordinate's summed weight, from the clients' summed counts."""
+        self._check_counts(counts)
+        return np.asarray(counts[self._rows].min(axis=0))
+
+    def _check_counts(self, counts: NDArray[np.int64]) -> None:
         if counts.shape != (self.length,) or np.any(counts < 0) or np.any(counts > counts[0]):
             raise StructureError(f"counts are not {self.length} sums between 0 and the total")
-        return np.asarray(counts[self._rows].min(axis=0))
 
     def mean(
         self,
@@ -85,11 +90,16 @@ class VectorLayout:
         """
         if summed.shape != (self.structure.size,):
             raise StructureError(f"expected [{self.structure.size}], got {list(summed.shape)}")
-        trained = self.divisors(counts)
-        below = trained if divisor == "participation" else np.broadcast_to(counts[0], summed.shape)
-        delta = np.zeros(summed.shape, np.float64)
-        np.divide(summed, below, out=delta, where=trained > 0)
-        return delta.astype(np.float32)
+        self._check_counts(counts)
+        delta = np.empty(summed.shape, np.float32)
+        for start in range(0, delta.size, _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            trained = counts[self._rows[:, chunk]].min(axis=0)
+            below = trained if divisor == "participation" else counts[0]
+            quotient = np.zeros(trained.shape, np.float64)
+            np.divide(summed[chunk], below, out=quotient, where=trained > 0)
+            delta[chunk] = quotient
+        return delta
 
     def _table(self, groups: tuple[str, ...]) -> int:
         """Where the counts of these groups' combinations start; placed at first use."""

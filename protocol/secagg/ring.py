@@ -143,7 +143,11 @@ class FixedPoint:
 
     def dequantise(self, words: Words) -> NDArray[np.float64]:
         """The weighted sum of the (clipped, rounded) values."""
-        return np.multiply(self.to_integers(words), self.step, dtype=np.float64)
+        values = np.empty(words.shape, np.float64)
+        for start in range(0, words.size, _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            np.multiply(self.to_integers(words[chunk]), self.step, out=values[chunk])
+        return values
 
 
 def _write_rounded(scaled: NDArray[np.float64], out: Words) -> None:
