@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from commands.verification.judgement import HostFigures, Verification
     from commands.verification.measuring import Effort, LinkResult, NewMetered
     from netem.timer import Timer
+    from profiles import Fleet
 
 DESCRIBE = "asked against delivered: this fleet's links on this host"
 _ALARMS = 150
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     sites = [Site(m.device, m.network, m.index) for m in fleet.members]
     check_possible(Net(arguments.net), sites)
     try:
-        found = asyncio.run(_verify(fleet.name, sites, arguments.net, arguments.quick))
+        found = asyncio.run(_verify(fleet, sites, arguments.net, arguments.quick))
     except (LinksLost, TimeoutError, OSError) as error:
         raise Failure(f"verify: {type(error).__name__}: {error}") from error
     if arguments.json:
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise Unstable(f"{len(broken)} figures outside their bounds; the first: {broken[0]}")
 
 
-async def _verify(profile: str, sites: "Sequence[Site]", net: str, quick: bool) -> "Verification":
+async def _verify(fleet: "Fleet", sites: "Sequence[Site]", net: str, quick: bool) -> "Verification":
     from commands.verification.far_end import far_end
     from commands.verification.judgement import Verification
     from commands.verification.measuring import (
@@ -92,7 +93,23 @@ async def _verify(profile: str, sites: "Sequence[Site]", net: str, quick: bool) 
             kernel = [] if quick or net != "stream" else await _kernel(kinds, far, timer, effort)
     finally:
         timer.close()
-    return Verification(profile, net, len(sites), host, tuple(links), tuple(kernel), everybody)
+    figures = host, tuple(links), tuple(kernel), everybody
+    return Verification(fleet.name, net, len(sites), *figures, unchecked_of(fleet))
+
+
+def unchecked_of(fleet: "Fleet") -> tuple[str, ...]:
+    """What this fleet asks for and no transfer here can show."""
+    traced = sum(member.trace is not None for member in fleet.members)
+    networks = {member.network.name: member.network for member in fleet.members}.values()
+    lossy = sorted(network.name for network in networks if network.transport.loss)
+    said = []
+    if traced:
+        said.append(f"traces of {traced} devices: their links are taken at steady figures")
+    if fleet.shared:
+        said.append(f"{len(fleet.shared)} shared links: each device has a link of its own here")
+    if lossy:
+        said.append(f"share of packets lost: {', '.join(lossy)}")
+    return tuple(said)
 
 
 async def _kernel(

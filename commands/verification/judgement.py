@@ -44,6 +44,8 @@ class Verification:
     kernel: tuple[LinkResult, ...]
     """The same transfers with the kernel's TCP; empty where that cannot be had."""
     together: TogetherResult
+    unchecked: tuple[str, ...] = ()
+    """What the fleet asks for and nothing here measures, a line each."""
 
     @property
     def median_error(self) -> float | None:

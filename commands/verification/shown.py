@@ -49,6 +49,7 @@ def as_json(found: Verification) -> dict[str, Json]:
         },
         "within": not broken,
         "broken": plain(broken),
+        "unchecked": list(found.unchecked),
     }
 
 
@@ -77,6 +78,8 @@ def print_tables(found: Verification, console: Console) -> None:
     )
     console.print(_links_table(found))
     console.print(_of_all(found), highlight=False)
+    for what in found.unchecked:
+        console.print(f"  not checked: {what}", style="dim", highlight=False)
     broken = found.broken()
     for rule in broken:
         console.print(f"  {rule}", style="red", highlight=False)

@@ -13,9 +13,11 @@ from commands.verification.judgement import HostFigures, Verification
 from commands.verification.measuring import LinkResult, Pair, TogetherResult
 from commands.verification.prediction import HEADERS_BYTES, ping_s, transfer_s
 from commands.verification.shown import as_json, as_page
+from commands.verify import unchecked_of
 from netem.device import LinkPair
 from netem.fidelity import Measured
 from netem.link import LinkParameters, wire_bytes
+from profiles import load_fleet
 from tests.commands.conftest import Command, one_line, words
 
 PLAIN = LinkPair(LinkParameters(1e6, 0.02), LinkParameters(2e6, 0.02))
@@ -32,6 +34,13 @@ def test_a_transfer_without_a_tcp_model_takes_its_bytes_and_its_round_trips() ->
     assert down_s == pytest.approx(
         handshake_s + request_s + 0.02 + wire_bytes(100_000 + HEADERS_BYTES) / 2e6, rel=2e-3
     )
+
+
+def test_what_a_fleet_asks_for_and_nothing_measures_is_said() -> None:
+    (said,) = unchecked_of(load_fleet("straggler-traces-8"))
+    assert said == "traces of 4 devices: their links are taken at steady figures"
+    assert unchecked_of(load_fleet("mixed-20")) == ()
+    assert as_json(replace(GOOD, unchecked=(said,)))["unchecked"] == [said]
 
 
 def test_a_ping_takes_the_delays_and_two_small_frames() -> None:
