@@ -18,6 +18,8 @@ from profiles.network import Network, load_network, parse_network
 from profiles.played import PlayedTrace, TraceChoice, parse_trace_choice
 from profiles.population import MAX_MEMBERS, Population, parse_population
 from profiles.shared import SharedAccess, parse_shared
+from profiles.slowed import KEYS as SLOWER
+from profiles.slowed import slowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,10 @@ class _Sites:
     networks: dict[str, Network] = field(default_factory=dict)
 
     def read(self, place: Table) -> Site:
-        return Site(self.device(place), self.network(place))
+        device, network = slowed(self.device(place), self.network(place), place)
+        _known(place, "device", device, self.devices)
+        _known(place, "network", network, self.networks)
+        return Site(device, network)
 
     def device(self, place: Table) -> Device:
         return _resolve(place, "device", self.find_device, self.devices)
@@ -175,6 +180,11 @@ def _resolve(
         profile = find(place.text(key))
     except UnknownProfile as error:
         raise place.error(key, error.rule) from None
+    return _known(place, key, profile, found)
+
+
+def _known(place: Table, key: str, profile: _Profile, found: dict[str, _Profile]) -> _Profile:
+    """Of several profiles that are equal the first; several of one name are an error."""
     if found.setdefault(profile.name, profile) != profile:
         raise place.error(key, f"another {key} of this fleet is named {profile.name!r} as well")
     return found[profile.name]
@@ -203,7 +213,7 @@ def _members(table: Table, sites: _Sites) -> Iterable[Member]:
     members: list[Member] = []
     places: dict[tuple[Site, TraceChoice | None], str] = {}
     for place in table.tables("members"):
-        place.allow(("count", "device", "network", "trace"))
+        place.allow(("count", "device", "network", "trace", *SLOWER))
         count, site = place.count("count", MAX_MEMBERS), sites.read(place)
         chosen = None
         if "trace" in place.entries:

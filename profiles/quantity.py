@@ -23,6 +23,7 @@ class Dimension(StrEnum):
     VALUE_RATE = "value/s"
     SPREAD = "geometric standard deviation"
     SHARE = "share of a whole"
+    FACTOR = "factor"
 
 
 # Decimal prefixes throughout, except for memory, which is sold and measured in powers of two.
@@ -38,6 +39,7 @@ UNITS: Mapping[Dimension, Mapping[str, float]] = MappingProxyType(
         Dimension.VALUE_RATE: {"kvalue/s": 1e3, "Mvalue/s": 1e6, "Gvalue/s": 1e9},
         Dimension.SPREAD: {"gsd": 1.0},
         Dimension.SHARE: {"%": 0.01, "fraction": 1.0},
+        Dimension.FACTOR: {"times": 1.0},
     }
 )
 
