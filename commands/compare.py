@@ -4,15 +4,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.engines import Played
 from commands.errors import BadInput, Failure, Unstable
+from commands.experiment import Lists
 from commands.grid import Grid, make_grid, read_lists
-from commands.options import add_run_options, settings_of
+from commands.options import NAMED, add_run_options, experiment_of, settings_of
+from commands.settings import checked
 from commands.sweep import Sweep, listed
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ _WITH_RESUME = ("command", "engine", "jobs", "json", "strict", "resume")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strategies", metavar="A,B,...", help="baseline first")
     parser.add_argument("--aggregations", metavar="A,B,...", help="likewise; default: the run's")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds per row (1)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds per row (1)")
     parser.add_argument("--target", type=float, metavar="X", help="metric whose time is compared")
     parser.add_argument("--engine", choices=("local", "ray"), default="local")
     parser.add_argument(
@@ -61,8 +64,12 @@ def conclude(sweep: Sweep, failed: Sequence[Played], arguments: argparse.Namespa
 
 def grid_of(arguments: argparse.Namespace) -> Grid:
     """Raises BadInput."""
-    if arguments.strategies is None:
-        raise BadInput("compare: --strategies A,B,... or --resume DIR: one of them is required")
+    stated = _stated(arguments)
+    if arguments.strategies is None and "strategy" not in stated.axes:
+        raise BadInput(
+            "compare: --strategies A,B,..., an --experiment that lists them, or --resume DIR:"
+            " one of them is required"
+        )
     options = {
         "strategy": arguments.strategies,
         "aggregation": arguments.aggregations,
@@ -70,7 +77,31 @@ def grid_of(arguments: argparse.Namespace) -> Grid:
     }
     lists, arguments.set = read_lists(options, arguments.set)
     arguments.profile = None
-    return make_grid(settings_of(arguments), lists, arguments.seeds)
+    lists = _without_single(stated.axes, arguments) | lists
+    if arguments.target is None:
+        arguments.target = stated.target
+    seeds = stated.seeds if arguments.seeds is None else arguments.seeds
+    return make_grid(settings_of(arguments), lists, 1 if seeds is None else seeds)
+
+
+def _stated(arguments: argparse.Namespace) -> Lists:
+    """The lists of the experiment, at the size that is asked for. Raises BadInput."""
+    experiment = experiment_of(arguments)
+    if experiment is None:
+        return Lists()
+    stated = experiment.lists(arguments.quick)
+    where = f"{experiment.path}: compare"
+    axes = {key: checked(where, key, values) for key, values in stated.axes.items()}
+    return replace(stated, axes=axes)
+
+
+def _without_single(
+    axes: Mapping[str, list[object]], arguments: argparse.Namespace
+) -> dict[str, list[object]]:
+    """What the command line gives one value to is not gone through."""
+    single = {item.partition("=")[0].strip().replace("-", "_") for item in arguments.set}
+    single |= {name for name in NAMED if getattr(arguments, name, None) is not None}
+    return {key: values for key, values in axes.items() if key not in single}
 
 
 def _created(grid: Grid, arguments: argparse.Namespace) -> Sweep:

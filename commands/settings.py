@@ -5,15 +5,12 @@ into its config.toml.
 """
 
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, get_args
 
 from commands.errors import BadInput
-
-EXPERIMENTS = Path(__file__).parent.parent / "profiles" / "experiments"
+from commands.experiment import find_experiment, read_experiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +78,10 @@ class RunSettings:
     warmup_rounds: int = 2
     evidence: str = "local"
     renewal_rounds: int = 5
+    keep_step: float = 0.01
+    """Grid of keep ratios: 1, 1 - step, ... down to min_keep."""
+    threshold_growth: float = 1.2
+    """Factor by which the threshold of local evidence grows until enough neurons are invariant."""
     data: str | None = None
     record: bool = False
     """Whether what each device goes through is kept as a straggler trace."""
@@ -141,22 +142,30 @@ def resolve(
     options: Mapping[str, Any],
     sets: Iterable[str],
     base: RunSettings | None = None,
+    quick: bool = False,
 ) -> RunSettings:
-    """The settings of a run, those of `base` where nothing else is said. Raises BadInput naming
-    where, key and rule."""
+    """The settings of a run, those of `base` where nothing else is said. `quick`: at the quick size
+    that the experiment states, if it states one. Raises BadInput naming where, key and rule."""
     settings = base or RunSettings()
     if experiment is not None:
-        path = _experiment_path(experiment)
-        settings = _changed(settings, read_experiment(path), str(path))
+        file = read_experiment(find_experiment(experiment))
+        settings = _changed(settings, file.settings, str(file.path))
+        short = _changed(settings, file.quick, f"{file.path}: quick")
+        settings = short if quick else settings
     given = {key: value for key, value in options.items() if value is not None}
     settings = _changed(settings, given, "")
     return _changed(settings, dict(_parse(item) for item in sets), "--set")
 
 
+def checked(where: str, key: str, values: Iterable[object]) -> list[object]:
+    """Several values of one setting. Raises BadInput."""
+    return [_check(where, key, value) for value in values]
+
+
 def _changed(settings: RunSettings, values: Mapping[str, Any], where: str) -> RunSettings:
     """`where` is empty for options, which are named by their key."""
-    checked: dict[str, Any] = {k: _check(where, k, value) for k, value in values.items()}
-    return replace(settings, **checked)
+    checks: dict[str, Any] = {k: _check(where, k, value) for k, value in values.items()}
+    return replace(settings, **checks)
 
 
 def _parse(item: str) -> tuple[str, Any]:
@@ -221,22 +230,3 @@ def _kinds(where: str, key: str) -> tuple[type, ...]:
 def _described(kinds: tuple[type, ...]) -> str:
     names = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
     return " or ".join(names[kind] for kind in kinds)
-
-
-def _experiment_path(name: str) -> Path:
-    shipped = EXPERIMENTS / f"{name}.toml"
-    path = shipped if shipped.exists() else Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.toml"))) or "none yet"
-        raise BadInput(f"--experiment: {name}: no such experiment or file (shipped: {known})")
-    return path
-
-
-def read_experiment(path: Path) -> dict[str, Any]:
-    """A flat TOML table of settings, with an optional `title`."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path}: not readable as TOML: {error}") from error
-    values.pop("title", None)
-    return values

@@ -1,7 +1,7 @@
 """A device or a network as some factor slower than its profile: what a study of stragglers varies.
 
-The result is a profile like any other, under a name of its own, each changed figure with its source.
-Knows nothing of fleets.
+The result is a profile like any other, under a name of its own, each changed figure with its
+source. Knows nothing of fleets.
 """
 
 from profiles.device import Device, parse_device

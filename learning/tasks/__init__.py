@@ -20,6 +20,10 @@ TASKS: Mapping[str, TaskDefinition] = {
     task.name: task for task in (DIGITS, CIFAR10, FEMNIST, SHAKESPEARE, FASHION_MNIST)
 }
 
+LEAST_EXAMPLES = 32
+"""Every client has a batch of the task's default size, or so many: more would keep a small draw of
+a task with large batches from being shared out at all."""
+
 
 def define(name: str) -> TaskDefinition:
     """The definition of that name, without loading data."""
@@ -36,7 +40,7 @@ def load_task(settings: TaskSettings) -> Task:
     name = settings.partition
     if name == "natural":
         name = "dirichlet" if corpus.users is None else "user"
-    least = definition.defaults.batch_size
+    least = min(definition.defaults.batch_size, LEAST_EXAMPLES)
     partition = Partition(name, settings.clients, least, settings.alpha, corpus.users)
     try:
         shares = split(corpus.train.labels, partition, settings.seed)

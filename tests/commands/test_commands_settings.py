@@ -11,7 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from commands.errors import BadInput
-from commands.settings import RunSettings, read_experiment, resolve
+from commands.experiment import read_experiment
+from commands.settings import RunSettings, resolve
 
 
 def experiment(folder: Path, text: str) -> str:
