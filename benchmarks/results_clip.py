@@ -44,9 +44,7 @@ def main(words: list[str]) -> int:
 def _section(folder: Path, page: Path) -> str:
     study = Study(folder)
     size = _size(study)
-    command = (
-        f"run_testbed.py compare --experiment {study.name}{size} --data DIR --out out/{study.name}"
-    )
+    asked = f"--experiment {study.name}{size} --data DIR --out out/{study.name}"
     finished, all_runs = len(study.sweep.finished()), len(study.sweep.cells)
     lines = [f"## `{study.name}`", "", "```", f"run_testbed.py compare {asked}", "```", ""]
     lines += [tables.conditions(study, finished, all_runs), ""]
