@@ -105,12 +105,13 @@ class Played:
     def prediction_errors(self) -> list[float]:
         """Of every pruned fit: what was predicted over what it took, less one."""
         with (self.path / "clients.csv").open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if float(row["keep_ratio"] or 1) < 1]
+            rows = [row for row in csv.DictReader(file) if row["predicted_s"] and row["fit_s"]]
         network = self.cell.settings.strategy == "clip-network"
         found = []
         for row in rows:
-            took = float(row["fit_s"]) + (float(row["network_s"]) if network else 0.0)
-            found.append(float(row["predicted_s"]) / took - 1)
+            took = float(row["fit_s"]) + (float(row["network_s"] or 0.0) if network else 0.0)
+            if float(row["keep_ratio"] or 1) < 1:
+                found.append(float(row["predicted_s"]) / took - 1)
         return found
 
 

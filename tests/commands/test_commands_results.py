@@ -1,0 +1,82 @@
+"""The results page: only from comparisons of shipped experiments, and it says what is missing."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import results_clip
+from benchmarks.results_measured import Study, spread
+from commands.cli import build_parser
+from commands.compare import grid_of
+from commands.grid import Cell
+from commands.sweep import Sweep
+from runs.folder import RunFolder
+from tests.runs.conftest import FakeRun
+
+NAME = "clip-shakespeare"
+
+
+def finished(path: Path, cell: Cell) -> None:
+    """A run as `compare` leaves it; twice as long a round under `none`."""
+    settings = cell.settings
+    run = {"strategy": settings.strategy, "seed": settings.seed, "metric": "accuracy", "rounds": 4}
+    folder = RunFolder.create(path / cell.name, {"run": run, "fleet": {"name": "fake"}})
+    slower = 2.0 if settings.strategy == "none" else 1.0 + settings.seed / 10
+    FakeRun(recorder=folder, slower=slower, saved_fit=1.0).whole()
+    folder.close("finished")
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    words = f"compare --experiment {NAME} --quick --data somewhere"
+    grid = grid_of(build_parser().parse_args(words.split()))
+    made = Sweep.create(tmp_path / NAME, grid, None)
+    for cell in made.cells[:-1]:
+        finished(made.path, cell)
+    return made.path
+
+
+def test_changes_are_paired_with_the_same_seed(sweep: Path) -> None:
+    rows = Study(sweep).rows()
+    of = {str(key[-1]): runs for key, runs in rows.items()}
+    assert [run.saved for run in of["none"]] == [0.0, 0.0, 0.0]
+    for clip, none in zip(of["clip"], of["none"], strict=True):
+        assert clip.cell.settings.seed == none.cell.settings.seed
+        assert clip.round_s is not None
+        assert none.round_s is not None
+        assert clip.saved == 1 - clip.round_s / none.round_s
+    saved = [run.saved or 0.0 for run in of["clip"]]
+    assert 0.5 > saved[0] > saved[1] > saved[2] > 0.3
+    assert len(of["clip-network"]) == 2  # the third was not played
+
+
+def test_the_page_says_what_was_run_and_what_is_missing(sweep: Path, tmp_path: Path) -> None:
+    page = tmp_path / "results.md"
+    assert results_clip.main([str(sweep), "--page", str(page)]) == 0
+    text = page.read_text()
+    assert f"compare --experiment {NAME} --quick --data DIR" in text
+    assert "**8 of 9 runs are finished.**" in text
+    assert "somewhere" not in text
+    plot = (tmp_path / "results" / f"{NAME}.svg").read_text()
+    assert plot.startswith("<svg xmlns=")
+    row = next(line for line in text.splitlines() if line.startswith("| clip |"))
+    assert " ± " in row
+
+
+def test_another_grid_is_refused(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = sweep.rename(tmp_path / "clip-femnist")
+    assert results_clip.main([str(other), "--page", str(tmp_path / "page.md")]) == 2
+    assert "holds other runs than the experiment clip-femnist" in capsys.readouterr().err
+    assert not (tmp_path / "page.md").exists()
+
+
+def test_spreads() -> None:
+    assert spread([None]) is None
+    one, two = spread([0.5, None]), spread([1.0, 3.0])
+    assert one is not None
+    assert two is not None
+    assert (one.mean, one.deviation, one.count) == (0.5, None, 1)
+    assert (two.mean, two.count) == (2.0, 2)
+    assert two.deviation == pytest.approx(2**0.5)
