@@ -32,11 +32,11 @@ def conditions(study: Study, finished: int, planned: int) -> str:
     settings = cell.settings
     size = f"{settings.train_examples or 'all'} training examples over 20 clients, "
     size += f"{settings.rounds} rounds, of which {settings.warmup_rounds} of warm-up; "
-    seeds = f"{study.grid.seeds} seeds; " if study.grid.seeds > 1 else "1 seed, so no spread; "
+    seeds = f"{study.grid.seeds} seeds" if study.grid.seeds > 1 else "1 seed, so no spread"
     how = "training and cryptography" if settings.training == "modelled" else "cryptography"
     modelled = f"{how} charged, not computed; " if settings.crypto == "modelled" else ""
     missing = "" if finished == planned else f" **{finished} of {planned} runs are finished.**"
-    return f"{size}{seeds}{modelled}virtual clock, `secagg`.{missing}"
+    return f"{size}{seeds} in all; {modelled}virtual clock, `secagg`.{missing}"
 
 
 def charts(study: Study) -> Iterator[tuple[str, Chart]]:
@@ -67,13 +67,22 @@ def _severity(study: Study, rows: Rows) -> Chart:
 
 
 def _main(study: Study, rows: Rows, names: Sequence[str]) -> list[str]:
-    head = [*names, "round, s", "saved against none", "bound", "keep ratio", "MB a round up, down"]
+    head = [
+        *names,
+        "seeds",
+        "round, s",
+        "saved against none",
+        "bound",
+        "keep ratio",
+        "MB a round up, down",
+    ]
     body = []
     for key, runs in rows.items():
         up, down = (_bytes(runs, way) for way in ("up", "down"))
         body.append(
             [
                 *_words(study, key),
+                str(len(runs)),
                 _figure(spread([run.round_s for run in runs]), 2),
                 _percent(_saved(runs)),
                 _percent(spread([run.bound for run in runs])),
