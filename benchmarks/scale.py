@@ -57,7 +57,7 @@ def _play(
         words = [sys.executable, str(ROOT / "run_testbed.py"), "run", "--json"]
         words += ["--clock", "virtual", "--strategy", "none", "--profile", str(fleet)]
         words += ["--rounds", str(rounds), "--out", str(Path(folder) / "run")]
-        for setting in ("crypto=modelled", "training=modelled", "warmup_rounds=1"):
+        for setting in ("crypto=modelled", "training=modelled", "tcp=rounds", "warmup_rounds=1"):
             words += ["--set", setting]
         words += ["--set", f"aggregation={chosen.aggregation}"]
         start_s = time.perf_counter()

@@ -94,6 +94,10 @@ class MeanModel:
         return self._vector
 
     @property
+    def size(self) -> int:
+        return self._layout.structure.size
+
+    @property
     def words(self) -> int:
         return self._layout.structure.size + self._layout.length + 1
 

@@ -13,6 +13,8 @@ def check_clock(settings: RunSettings) -> None:
         if settings.clock != "virtual" and getattr(settings, part) == "modelled":
             raise BadInput(f"{part}: modelled: needs clock=virtual: in wall time all is computed")
     if settings.clock != "virtual":
+        if settings.tcp == "rounds":
+            raise BadInput("tcp: rounds: needs clock=virtual: in wall time segments are affordable")
         return
     if settings.net != "stream":
         raise BadInput(f"net: {settings.net}: the kernel keeps wall time: needs clock=wall")

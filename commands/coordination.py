@@ -79,6 +79,7 @@ def build_coordinator(
         tracer=Tracer(recorder, clock),
         intake=TelemetryIntake(recorder),
         limits=limits,
+        hollow=study.hollow,
     )
     return Coordinator(parts, study.clients, study.settings.rounds)
 

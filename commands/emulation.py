@@ -7,7 +7,7 @@ as long as the device would. Nothing tells it so.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ssl import SSLContext
 
 import aiohttp
@@ -41,6 +41,7 @@ from protocol.telemetry import Json, Recorder, Tracer
 from worker.client import Device
 from worker.machine import Executor
 from worker.memory import Forgetful, Memory
+from worker.transfer import Transfers
 from worker.worker import Pins, Place, Worker
 
 Clock = Callable[[], float]
@@ -83,6 +84,7 @@ class Ways:
     randomness: Source = unpredictable
     machine: type[ClientMachine] = ClientMachine
     memory: Callable[[int], Memory] = lambda member: Forgetful()
+    transfers: type[Transfers] = Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Site:
     """What changes over time, counted from when the device is made."""
     replayed: Replayed | None = None
     """What it goes through again."""
+    by_rounds: bool = False
+    """Whether its TCP senders are modelled in round trips."""
 
 
 class EmulatedWorker:
@@ -148,7 +152,7 @@ class EmulatedWorker:
         device = self.site.device.name
         drawn = self._draws(ways)
         memory = Forgetful() if member is None else ways.memory(member)
-        means = drawn, ways.machine, memory
+        means = drawn, ways.machine, memory, ways.transfers
         place = Place(url, token, device, member, ways.data_dir, pins, self._time_scale, *means)
         timeout = aiohttp.ClientTimeout(total=None)  # a slow transfer is not a failed one
         connector = self._access.connector(limit=0, ssl=ways.ssl or True)
@@ -224,7 +228,13 @@ def links_of(site: Site, time_scale: float, epoch_s: float) -> LinkPair:
     if site.replayed is not None:
         pair = traced_pair(pair, site.replayed.over, site.network.transport, epoch_s)
         pair = aligned_links(pair, site.replayed.alignment)
+    if site.by_rounds:
+        pair = LinkPair(_by_rounds(pair.up), _by_rounds(pair.down))
     return pair.scaled(time_scale)
+
+
+def _by_rounds(link: LinkParameters) -> LinkParameters:
+    return replace(link, tcp=link.tcp and replace(link.tcp, by_rounds=True))
 
 
 def _speed_of(site: Site, clock: tuple[float, float]) -> Speed:

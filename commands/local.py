@@ -26,8 +26,10 @@ from protocol.secagg.client import ClientMachine
 from protocol.secagg.modelled import ModelledClient
 from protocol.telemetry import Event, Recorder
 from worker.channel import ChannelLost, JoinRefused
+from worker.hollow import HollowTransfers
 from worker.memory import Forgetful
 from worker.pool import PoolError
+from worker.transfer import Transfers
 
 FRONT_DOOR = Path(__file__).parent.parent / "run_testbed.py"
 
@@ -41,8 +43,12 @@ def local_workers(study: Study, memories: Memories | None = None) -> Workers:
     listed = study.fleet.population is None
     members = study.fleet.members
     again = study.again.of_client if study.again else lambda client: None
+    by_rounds = settings.tcp == "rounds"
     sites = [
-        Site(m.device, m.network, m.index, listed, settings.seed, m.trace, again(m.index))
+        Site(
+            *(m.device, m.network, m.index, listed, settings.seed, m.trace, again(m.index)),
+            by_rounds,
+        )
         for m in members
     ]
     check_playable(net, sites)
@@ -55,7 +61,15 @@ def local_workers(study: Study, memories: Memories | None = None) -> Workers:
         drawn = source_of(settings, study.resumed)
         memory = memories.of if memories else (lambda member: Forgetful())
         machine = ModelledClient if settings.crypto == "modelled" else ClientMachine
-        ways = Ways(settings.data, pins=pins, randomness=drawn, machine=machine, memory=memory)
+        transfers = HollowTransfers if study.hollow else Transfers
+        ways = Ways(
+            settings.data,
+            pins=pins,
+            randomness=drawn,
+            machine=machine,
+            memory=memory,
+            transfers=transfers,
+        )
         network = shared_network(study.fleet, host.timer, settings.time_scale, coordinator)
         try:
             async with (

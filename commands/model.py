@@ -32,6 +32,10 @@ class SubModelPortion:
         return self._sub.extract(self._model.vector)
 
     @property
+    def size(self) -> int:
+        return self._sub.size
+
+    @property
     def words(self) -> int:
         return self._model.words - self._sub.structure.size + self._sub.size
 
@@ -64,6 +68,10 @@ class FederatedModel:
     @property
     def vector(self) -> NDArray[np.float32]:
         return self._vector
+
+    @property
+    def size(self) -> int:
+        return self._layout.structure.size
 
     @property
     def words(self) -> int:

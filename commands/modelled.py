@@ -6,6 +6,7 @@ model, as with computed training.
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +27,15 @@ def _trained(job: TrainingJob) -> TrainingResult:
     task = load_task(job.task)
     examples = task.examples(job.client)
     _, batches = planned(job, examples)
-    return TrainingResult(np.zeros(task.structure.size, np.float32), NAN, examples, batches)
+    return TrainingResult(_nothing(task.structure.size), NAN, examples, batches)
+
+
+@lru_cache(maxsize=8)
+def _nothing(size: int) -> Vector:
+    """One update for all clients: nobody may write into it."""
+    update = np.zeros(size, np.float32)
+    update.flags.writeable = False
+    return update
 
 
 def _judged(settings: TaskSettings, vector: Vector) -> Evaluation:

@@ -33,6 +33,9 @@ class RunSettings:
     crypto: str = "computed"
     training: str = "computed"
     """`modelled`, under the virtual clock only: charged, not computed."""
+    tcp: str = "segments"
+    """What senders of stream links are modelled in; `rounds` (round trips), under the virtual clock
+    only, is for fleets that segments would take too long."""
     time_scale: float = 1.0
     """Emulated seconds are stretched by this, so that a small host can carry a fleet."""
     aggregation: str = "secagg"
@@ -104,6 +107,7 @@ NETS = ("stream", "packet", "kernel")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "crypto": ("computed", "modelled"),
     "training": ("computed", "modelled"),
+    "tcp": ("segments", "rounds"),
     "clock": ("wall", "virtual"),
     "net": NETS,
     "aggregation": ("plain", "secagg", "secagg+"),

@@ -15,7 +15,7 @@ from commands.identities import Identities
 from commands.randomness import source_of
 from commands.replayed import Again
 from commands.settings import RunSettings
-from learning.layout import Divisor, VectorLayout
+from learning.layout import Divisor, VectorLayout, layout_of
 from learning.task import Task, TaskError, TaskSettings
 from learning.tasks import define, load_task
 from learning.training import OPTIMISERS
@@ -89,6 +89,13 @@ class Study:
     def words(self) -> int:
         """Length of a client's masked vector: update, counts, share of clipped coordinates."""
         return self.task.structure.size + self.layout.length + 1
+
+    @property
+    def hollow(self) -> bool:
+        """Whether nothing of any vector is computed, so that bodies need no content."""
+        settings = self.settings
+        masked = settings.aggregation != "plain" and settings.crypto == "computed"
+        return settings.training == "modelled" and not masked and not self.strategy.needs_plain
 
     @property
     def divisor(self) -> Divisor:
@@ -201,7 +208,7 @@ def _prepare(settings: RunSettings, fleet: Fleet) -> Study:
         task,
         strategy,
         strategy_settings,
-        VectorLayout(task.structure, strategy.counts(strategy_settings)),
+        layout_of(task.structure, strategy.counts(strategy_settings)),
         fixed_point,
         _client_settings(settings, strategy_settings, task.settings, fixed_point),
     )
@@ -292,6 +299,8 @@ def config(study: Study, elsewhere: bool = False) -> dict[str, object]:
         "learning_rate": training.learning_rate,
         "optimiser": training.optimiser,
     }
+    if study.hollow:
+        run["bodies"] = "phantom"
     threshold, neighbours = (0, 0)
     if settings.aggregation != "plain":
         run["keys"] = "seeded: insecure" if settings.clock == "virtual" else "random"

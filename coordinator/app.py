@@ -14,7 +14,7 @@ from coordinator.intake import MAX_BATCH_BYTES
 from coordinator.registry import Client
 from coordinator.status import Transfer
 from coordinator.uploads import UploadRejected
-from protocol import codec
+from protocol import codec, phantom
 from protocol.errors import ProtocolError
 from protocol.sizes import MAX_MESSAGE_BYTES
 
@@ -68,6 +68,8 @@ class _Face:
             raise web.HTTPConflict(text="that round is not being played")
         if client.id not in played.portions:
             raise web.HTTPConflict(text="that round is played without this client")
+        if self._coordinator.hollow:
+            return await _hollow(request, 4 * played.portions[client.id].size)
         values = await asyncio.to_thread(lambda: played.portions[client.id].vector)
         body = memoryview(values.astype("<f4", copy=False).data).cast("B")
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
@@ -121,6 +123,19 @@ class _Face:
         if scheme != "Bearer" or client is None:
             raise web.HTTPUnauthorized(text="unknown credential")
         return client
+
+
+async def _hollow(request: web.Request, size: int) -> web.StreamResponse:
+    """A body of which only the length exists. It waits on the link, not here, so that whoever
+    waits for it notices if it does not move."""
+    told = {phantom.LENGTH_HEADER: str(size - phantom.TAIL_BYTES)}
+    response = web.StreamResponse(headers={"Content-Type": "application/octet-stream", **told})
+    response.content_length = phantom.TAIL_BYTES
+    await response.prepare(request)
+    phantom.send(request.transport, size - phantom.TAIL_BYTES)
+    await response.write(bytes(phantom.TAIL_BYTES))
+    await response.write_eof()
+    return response
 
 
 async def written_out(

@@ -57,6 +57,8 @@ class Parts:
     intake: TelemetryIntake
     limits: Limits
     onlooker: Onlooker | None = None
+    hollow: bool = False
+    """Whether bodies have a length and no content: nothing of them is computed."""
 
 
 class Coordinator:
@@ -66,6 +68,7 @@ class Coordinator:
         self.tracer = parts.tracer
         self.intake = parts.intake
         self.limits = parts.limits
+        self.hollow = parts.hollow
         self.registry = Registry(clients)
         self.status = Status(rounds)
         self.current_round: Round | None = None
@@ -80,6 +83,7 @@ class Coordinator:
             parts.tracer,
             parts.strategy,
             parts.onlooker,
+            parts.hollow,
         )
         self._beginning = Beginning()
         self._keep: Keep = lambda round_, arrivals_s: None

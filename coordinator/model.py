@@ -34,6 +34,10 @@ class Portion(Protocol):
         """Their current values."""
 
     @property
+    def size(self) -> int:
+        """How many they are."""
+
+    @property
     def words(self) -> int:
         """Length of the client's vector in ring elements."""
 

@@ -46,6 +46,8 @@ class Surroundings:
     tracer: Tracer
     strategy: ServerHalf
     onlooker: Onlooker | None
+    hollow: bool = False
+    """Whether vectors are phantoms, which leave the sum as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,17 +260,19 @@ class Round:
         size = packed_size(self.portions[client].words, ring_bits)
         uploads[client] = progress = Transfer(0, size)
         checksum = UploadChecksum(self._parties[client].credential, self.place)
-        upload = Upload(request, checksum, progress, self._around.limits.stall_s)
+        limits, hollow = self._around.limits, self._around.hollow
+        upload = Upload(request, checksum, progress, limits.stall_s, hollow)
         try:
             upload.check_length()
-            with self._around.room.place() as spool:
-                async with asyncio.timeout(None) as self._uploading[client]:
-                    await upload.receive(spool)
-                self._uploading[client] = None
-                arrived_s = self._tracer.now() - self._started_s
-                with spool.whole() as room, room[:size] as packed:
-                    await asyncio.to_thread(upload.check, room)
-                    await self._add(client, packed, gathering)
+            if hollow:
+                arrived_s = await self._received(client, upload.receive_hollow())
+                await self._add(client, None, gathering)
+            else:
+                with self._around.room.place() as spool:
+                    arrived_s = await self._received(client, upload.receive(spool))
+                    with spool.whole() as room, room[:size] as packed:
+                        await asyncio.to_thread(upload.check, room)
+                        await self._add(client, packed, gathering)
         except TimeoutError as error:
             raise ProtocolError("the round has gone on without this client") from error
         except UploadRejected as rejection:
@@ -282,7 +286,16 @@ class Round:
             "upload_received", self._number, client, bytes=size, seconds_since_plan=arrived_s
         )
 
-    async def _add(self, client: int, packed: memoryview, gathering: Gathering[object]) -> None:
+    async def _received(self, client: int, receiving: Coroutine[Any, Any, None]) -> float:
+        """Seconds from the plan to the vector's last byte."""
+        async with asyncio.timeout(None) as self._uploading[client]:
+            await receiving
+        self._uploading[client] = None
+        return self._tracer.now() - self._started_s
+
+    async def _add(
+        self, client: int, packed: memoryview | None, gathering: Gathering[object]
+    ) -> None:
         """Under the lock, so that nobody is lost or asked on while a vector is half in the sum."""
         async with self._adding:
             if not gathering.awaits(client):
@@ -290,7 +303,8 @@ class Round:
             self._spoilt = True  # until it is in whole, the sum is of no use
             gathering.answer(client, None)
             self._summation.added(client)
-            await asyncio.to_thread(self._include, client, packed)
+            if packed is not None:
+                await asyncio.to_thread(self._include, client, packed)
             self._spoilt = False
 
     def _include(self, client: int, packed: memoryview) -> None:

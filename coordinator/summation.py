@@ -93,7 +93,9 @@ class PlainSummation:
         if not self._notes:
             raise TooFewSurvivors("no client answered the plan")
         notes = dict(sorted(self._notes.items()))
-        return {c: Notes(*self._place, notes, self._instruction(c)) for c in notes}
+        told = {c: self._instruction(c) for c in notes}
+        alike = {what: Notes(*self._place, notes, what) for what in set(told.values())}
+        return {c: alike[what] for c, what in told.items()}
 
     def added(self, client: int) -> None:
         return

@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.http import HttpRequestParser
 
 from coordinator.status import Transfer
+from protocol import phantom
 from protocol.checksum import UploadChecksum
 from protocol.sizes import CHECKSUM_BYTES
 from wire.inflow import RECEIVE_BYTES, Inflow, Place
@@ -135,14 +136,43 @@ class Upload:
     checksum: UploadChecksum
     progress: Transfer
     stall_s: float
+    hollow: bool = False
+    """Whether the vector is a phantom."""
 
     def check_length(self) -> None:
         """Before anything is stored."""
-        expected = self.progress.total_bytes + CHECKSUM_BYTES
+        expected = CHECKSUM_BYTES + (0 if self.hollow else self.progress.total_bytes)
         if self.request.content_length != expected:
             raise UploadRejected(f"declares {self.request.content_length} bytes, not {expected}")
         if "Content-Encoding" in self.request.headers:  # could grow beyond its length
             raise UploadRejected("is encoded")
+
+    async def receive_hollow(self) -> None:
+        """A body of which only the length and the checksum of nothing exist."""
+        if not self.checksum.matches(await self._tail()):
+            raise UploadRejected("the checksum does not match the vector")
+        self.progress.done_bytes = self.progress.total_bytes
+
+    async def _tail(self) -> bytes:
+        """However slow the link: what has arrived is looked at, not how long it takes."""
+        told = self.request.headers.get(phantom.LENGTH_HEADER)
+        if told != str(self.progress.total_bytes):
+            raise UploadRejected(f"a phantom of {told} bytes, not {self.progress.total_bytes}")
+        reading = asyncio.ensure_future(self.request.read())
+        try:
+            before = self._arrived()
+            while not (await asyncio.wait({reading}, timeout=self.stall_s))[0]:
+                if (now := self._arrived()) == before:
+                    raise UploadRejected(f"no byte for {self.stall_s:g} s")
+                before = now
+            return reading.result()
+        except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
+            raise UploadRejected("the connection broke") from error
+        finally:
+            reading.cancel()
+
+    def _arrived(self) -> int:
+        return phantom.received_bytes(self.request.transport)
 
     async def receive(self, spool: Spool) -> None:
         """As many bytes as are declared. UploadRejected if they do not come."""

@@ -13,6 +13,7 @@ vector from which that divisor follows, and nobody sees who pruned what. The way
 Must not know secure aggregation, rounds or how neurons are chosen.
 """
 
+from functools import lru_cache
 from math import prod
 from typing import Literal
 
@@ -25,6 +26,12 @@ Counts = Literal["total", "neuron", "pair"]
 Divisor = Literal["participation", "all"]
 _CHUNK = 32_768
 """Coordinates at a time: what is made on the way stays in the core's own cache."""
+
+
+@lru_cache(maxsize=8)
+def layout_of(structure: Structure, counts: Counts) -> "VectorLayout":
+    """One for all clients of a process: it holds some integers for each coordinate."""
+    return VectorLayout(structure, counts)
 
 
 class VectorLayout:

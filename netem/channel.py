@@ -13,7 +13,29 @@ from typing import NamedTuple, Protocol
 from netem.link import FRAMING_BYTES, Transit, payload_within, wire_bytes
 
 Signal = Callable[[], None]
-Piece = bytes | memoryview
+
+
+class Phantom:
+    """So many bytes without content: it takes their place and their time on a link."""
+
+    __slots__ = ("size",)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+Piece = bytes | memoryview | Phantom
+
+
+def split(piece: Piece, size: int) -> tuple[Piece, Piece]:
+    """The first `size` bytes and the rest, without copying."""
+    if isinstance(piece, Phantom):
+        return Phantom(size), Phantom(piece.size - size)
+    view = memoryview(piece)
+    return view[:size], view[size:]
 
 
 class Receiver(Protocol):
@@ -75,6 +97,11 @@ class Channel:
     def open(self) -> bool:
         return self._open
 
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether it must hear when what is on its way has left."""
+        return True
+
     def send(self, item: Piece | Signal) -> None:
         """Queue bytes (not empty) or a signal; does nothing on a channel that was dropped."""
         if not self._open:
@@ -125,9 +152,8 @@ class Channel:
                 pieces.append(items.popleft())
                 room -= len(item)
             else:
-                view = memoryview(item)
-                pieces.append(view[:room])
-                items[0] = view[room:]
+                head, items[0] = split(item, room)
+                pieces.append(head)
                 room = 0
         payload -= room
         return Parcel(self, pieces, payload, wire_bytes(payload))

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from netem.channel import Piece, Signal
+from netem.channel import Phantom, Piece, Signal
 from netem.device import DeviceLinks
 
 P = TypeVar("P", bound=asyncio.Protocol)
@@ -47,6 +47,8 @@ class ShapedTransport(asyncio.Transport):
         self._emptying = False
         self._closing = self._eof_sent = self._socket_gone = self._finished = False
         self._links = links
+        self.phantom_bytes = 0
+        """How much of phantoms has arrived here."""
         links.connections.add(self)
         real.set_write_buffer_limits(high=links.up.queue_limit_bytes)
 
@@ -103,6 +105,11 @@ class ShapedTransport(asyncio.Transport):
         self._up.send(data if isinstance(data, bytes) else bytes(data))
         self._match_writer()
 
+    def write_phantom(self, size: int) -> None:
+        """So many bytes without content. Only a connection in memory carries them."""
+        if not self._closing:
+            self._up.send(Phantom(size))
+
     def write_eof(self) -> None:
         if not self._closing and not self._eof_sent:
             self._eof_sent = True
@@ -135,7 +142,7 @@ class ShapedTransport(asyncio.Transport):
 
     # What the socket's side reports.
 
-    def socket_received(self, data: bytes) -> None:
+    def socket_received(self, data: bytes | Phantom) -> None:
         if self._closing:
             return
         self._down.send(data)
@@ -175,6 +182,8 @@ class ShapedTransport(asyncio.Transport):
             item = _next_joined(ready)
             if callable(item):
                 item()
+            elif isinstance(item, Phantom):
+                self._real.write_phantom(item.size)  # type: ignore[attr-defined]
             else:
                 self._real.write(item)
 
@@ -216,8 +225,11 @@ class ShapedTransport(asyncio.Transport):
             item = _next_joined(self._inbox)
             if callable(item):
                 item()
+                continue
+            self._inbox_bytes -= len(item)
+            if isinstance(item, Phantom):
+                self.phantom_bytes += item.size
             else:
-                self._inbox_bytes -= len(item)
                 self._deliver(item)
         self._emptying = False
         if self._inbox_bytes <= self._down_limit_bytes:
@@ -286,6 +298,9 @@ class SocketSide(asyncio.Protocol, Generic[P]):
     def data_received(self, data: bytes) -> None:
         self.transport.socket_received(data)
 
+    def phantom_received(self, phantom: Phantom) -> None:
+        self.transport.socket_received(phantom)
+
     def eof_received(self) -> bool:
         return self.transport.socket_ended()
 
@@ -312,15 +327,15 @@ class _Downward:
 
 
 def _next_joined(items: deque[Piece | Signal]) -> Piece | Signal:
-    """Take the next signal, or all the bytes up to it in one piece."""
+    """Take the next signal or phantom, or all the bytes up to it in one piece."""
     first = items.popleft()
-    if callable(first) or not items or callable(items[0]):
+    if callable(first) or isinstance(first, Phantom) or not items:
         return first
     pieces = [first]
-    while items and not callable(piece := items[0]):
+    while items and not callable(piece := items[0]) and not isinstance(piece, Phantom):
         pieces.append(piece)
         items.popleft()
-    return b"".join(pieces)
+    return b"".join(pieces) if len(pieces) > 1 else first
 
 
 def hide_nothing(sock: socket.socket | None) -> None:

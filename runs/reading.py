@@ -38,6 +38,10 @@ def cautions(summary: Summary) -> tuple[str, ...]:
     """In what the run is not the real thing."""
     modelled = [part for part in ("crypto", "training") if summary.get(part) == "modelled"]
     said = [f"MODELLED {part.upper()}" for part in modelled]
+    if summary.get("bodies") == "phantom":
+        said.append("PHANTOM BODIES")
+    if summary.get("tcp") == "rounds":
+        said.append("TCP BY ROUNDS")
     seeded = str(summary.get("keys") or "").startswith("seeded")
     return (*said, "SEEDED KEYS: INSECURE") if seeded else tuple(said)
 

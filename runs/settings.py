@@ -44,6 +44,8 @@ class RunSettings:
     time_scale: float | None
     modelled_crypto: bool
     modelled_training: bool
+    phantom_bodies: bool
+    tcp_by_rounds: bool
     keys: str | None
     """How keys were drawn: `random`, or from the seed, which protects nothing."""
     metric: str
@@ -86,6 +88,8 @@ def read_settings(config: Mapping[str, object]) -> RunSettings:
         time_scale=number(run, "time_scale"),
         modelled_crypto=text(run, "crypto") == "modelled",
         modelled_training=text(run, "training") == "modelled",
+        phantom_bodies=text(run, "bodies") == "phantom",
+        tcp_by_rounds=text(run, "tcp") == "rounds",
         keys=text(run, "keys"),
         metric=text(run, "metric") or "metric",
         target_metric=number(run, "target_metric"),

@@ -38,6 +38,8 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "aggregation": settings.aggregation,
         "crypto": "modelled" if settings.modelled_crypto else "computed",
         "training": "modelled" if settings.modelled_training else "computed",
+        "bodies": "phantom" if settings.phantom_bodies else "carried",
+        "tcp": "rounds" if settings.tcp_by_rounds else "segments",
         "keys": settings.keys,
         "clock": settings.clock,
         "net": settings.net,

@@ -87,7 +87,10 @@ class LocalEvidenceChoice:
         view, keep = self._round, outcome.decision.keep
         if outcome.update is None or view is None or outcome.round != view.round:
             return
-        self._own = _scores(self._structure, (view.model, outcome.update), keep)
+        if outcome.computed:
+            self._own = _scores(self._structure, (view.model, outcome.update), keep)
+        else:
+            self._own = self._unmoved(keep)
         self._remembered = {
             group: np.where(np.isnan(own), self._remembered.get(group, own), own)
             for group, own in self._own.items()
@@ -116,6 +119,13 @@ class LocalEvidenceChoice:
         if {group: len(streak) for group, streak in streaks.items()} != dict(self._structure.sizes):
             raise StateError("evidence: must hold a streak for each neuron")
         self._streaks = streaks
+
+    def _unmoved(self, keep: Keep) -> dict[str, Scores]:
+        """The scores of an update of zeros."""
+        return {
+            group: np.where(self._dropped(group, keep), np.nan, 0.0)
+            for group in self._structure.sizes
+        }
 
     def _dropped(self, group: str, keep: Keep) -> NDArray[np.bool_]:
         dropped = np.zeros(len(self._streaks[group]), dtype=np.bool_)

@@ -68,6 +68,8 @@ class Outcome:
     update: Vector | None
     fit_s: float
     network_s: float
+    computed: bool = True
+    """Whether the update is what training gave; otherwise it is zero and only its time counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,8 @@ class History:
         either model, or if nothing was added (a round that failed tells nothing of neurons)."""
         if self._latest is None or self._before is None or self._before[0] != self._latest[0] - 1:
             return None
+        if self._latest[1] is self._before[1]:
+            return None
         update = self._latest[1] - self._before[1]
         return (self._before[1], update) if update.any() else None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.layout import VectorLayout
+from learning.layout import VectorLayout, layout_of
 from learning.structure import Keep, Structure, Vector, kept_sizes
 from learning.submodel import SubModel
 from learning.task import Task, TaskSettings
@@ -113,7 +113,7 @@ async def prepare_client(
         session=identity[1],
         settings=settings,
         task=task,
-        layout=VectorLayout(task.structure, strategy.counts(strategy_settings)),
+        layout=layout_of(task.structure, strategy.counts(strategy_settings)),
         fixed_point=FixedPoint(
             settings.clip, settings.ring_bits, settings.max_weight, settings.clients
         ),

@@ -15,7 +15,7 @@ from learning.structure import Vector
 from learning.submodel import SubModel
 from learning.training import TrainingResult, train, work
 from protocol.messages import Plan
-from protocol.secagg.packing import pack
+from protocol.secagg.packing import pack, packed_size
 from protocol.secagg.ring import Words
 from protocol.work import Operation
 from strategies.interface import Decision, Outcome, RoundView
@@ -24,12 +24,22 @@ from worker.client import Client
 from worker.party import Party
 from worker.transfer import PIECE_BYTES, Transfers
 
+_ZERO = np.zeros(())
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     decision: Decision
     result: TrainingResult
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is uploaded; without content where only its length matters."""
+
+    size: int
+    content: memoryview
 
 
 class ClientRound:
@@ -58,13 +68,18 @@ class ClientRound:
         fit, body, download_s = await self._unless_overtaken(self._prepare(notes))
         upload_s = await self._upload(body)
         outcome = Outcome(
-            self._plan.round, fit.decision, fit.result.update, fit.seconds, download_s + upload_s
+            self._plan.round,
+            fit.decision,
+            fit.result.update,
+            fit.seconds,
+            download_s + upload_s,
+            computed=not self._transfers.hollow,
         )
         await asyncio.to_thread(client.strategy.observe, outcome)
         client.memory.keep(self._plan.round, client.strategy.state())
         await self._party.unmask()
 
-    async def _prepare(self, notes: Mapping[int, bytes]) -> tuple[Fit, memoryview, float]:
+    async def _prepare(self, notes: Mapping[int, bytes]) -> tuple[Fit, Body, float]:
         part = self._client.portion(self._party.instruction)
         model, download_s = await self._download(part)
         await asyncio.to_thread(self._client.check_training, self._plan, model)
@@ -104,8 +119,10 @@ class ClientRound:
             }
         return Fit(decision, result, fit_s)
 
-    async def _mask(self, fit: Fit, part: SubModel | None) -> memoryview:
+    async def _mask(self, fit: Fit, part: SubModel | None) -> Body:
         """The bytes to upload: quantised, weighted, with counts, masked, packed."""
+        if self._transfers.hollow:
+            return await self._mask_nothing(part)
         client = self._client
         left_out = 0 if part is None else client.task.structure.size - part.size
         quantising = {Operation.QUANTISED_VALUE: float(client.words - left_out)}
@@ -118,14 +135,31 @@ class ClientRound:
                 size = client.task.structure.size
                 words = np.concatenate([words[:size][part.mask], words[size:]])
             await self._party.mask(words)
-            return await asyncio.to_thread(pack, words, client.settings.ring_bits)
+            packed = await asyncio.to_thread(pack, words, client.settings.ring_bits)
+            return Body(len(packed), packed)
 
-    async def _upload(self, view: memoryview) -> float:
+    async def _mask_nothing(self, part: SubModel | None) -> Body:
+        """The same charged for a vector that does not exist."""
+        client = self._client
+        length = client.words - (0 if part is None else client.task.structure.size - part.size)
+        quantising = {Operation.QUANTISED_VALUE: float(length)}
+        with self._tracer.span("mask", self._plan.round) as span:
+            await client.device.cpu.run(quantising, _nothing)
+            span["clipped_fraction"] = 0.0
+            await self._party.mask(np.broadcast_to(_ZERO.astype(client.fixed_point.word), length))
+        return Body(packed_size(length, client.settings.ring_bits), memoryview(b""))
+
+    async def _upload(self, body: Body) -> float:
+        view = body.content
         pieces = (view[i : i + PIECE_BYTES] for i in range(0, len(view), PIECE_BYTES))
         with self._tracer.span("upload", self._plan.round):
             start_s = self._tracer.now()
-            await self._transfers.upload(self._plan.round, self._plan.attempt, pieces, len(view))
+            await self._transfers.upload(self._plan.round, self._plan.attempt, pieces, body.size)
             return self._tracer.now() - start_s
+
+
+def _nothing() -> None:
+    """Charged, not computed."""
 
 
 def encode(client: Client, fit: Fit, round_: int) -> tuple[Words, int]:

@@ -27,6 +27,9 @@ class TransferFailed(Exception):
 class Transfers:
     """This worker's bulk transfers with the coordinator. `session` goes through its link."""
 
+    hollow = False
+    """Whether bodies have a length only, so that nobody need make their content."""
+
     def __init__(self, session: aiohttp.ClientSession, url: str, credential: str) -> None:
         self._session = session
         self._url = url
@@ -43,7 +46,7 @@ class Transfers:
             async with self._session.get(
                 url, headers=self._headers, read_bufsize=READ_BYTES, auto_decompress=False
             ) as response:
-                await _accepted(response)
+                await accepted(response)
                 if response.content_length != size:
                     raise TransferFailed(f"model: {response.content_length} bytes, not {size}")
                 if "Content-Encoding" in response.headers:
@@ -67,7 +70,7 @@ class Transfers:
             checksum = UploadChecksum(self._credential, (round_, attempt))
             body = _with_checksum(pieces, checksum)
             async with self._session.put(url, data=body, headers=headers) as response:
-                await _accepted(response)
+                await accepted(response)
         except (aiohttp.ClientError, OSError) as error:
             raise TransferFailed(f"upload broke off: {type(error).__name__}") from error
 
@@ -108,7 +111,8 @@ async def _with_checksum(
     yield checksum.digest()
 
 
-async def _accepted(response: aiohttp.ClientResponse) -> None:
+async def accepted(response: aiohttp.ClientResponse) -> None:
+    """Raises TransferFailed with the coordinator's reason if it refused."""
     if response.status >= 300:
         reason = (await response.text())[:200]
         raise TransferFailed(f"the coordinator answered {response.status}: {reason}")

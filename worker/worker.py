@@ -87,6 +87,7 @@ class Place:
     machine: Callable[[int, Terms, Randomness], ClientMachine] = ClientMachine
     """This client's side of a sum against a semi-honest coordinator."""
     memory: Memory = field(default_factory=Forgetful)
+    transfers: Callable[[aiohttp.ClientSession, str, str], Transfers] = Transfers
 
 
 class Worker:
@@ -145,7 +146,7 @@ class Worker:
         self._retries = 0
         self._on_joined(joined.welcome.credential)
         client = await self._prepare(joined)
-        transfers = Transfers(self._http, self._place.url, joined.welcome.credential)
+        transfers = self._place.transfers(self._http, self._place.url, joined.welcome.credential)
         await channel.send(Ready(client.examples))
         message: Message | None = None
         while True:

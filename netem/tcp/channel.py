@@ -6,7 +6,7 @@ as nothing before them is missing at the far end.
 
 import math
 
-from netem.channel import Carrier, Channel, Parcel, Piece, Receiver, Signal
+from netem.channel import Carrier, Channel, Parcel, Piece, Receiver, Signal, split
 from netem.link import FRAMING_BYTES, Transit
 from netem.tcp.path import TcpPath
 from netem.tcp.scoreboard import Segment
@@ -117,9 +117,8 @@ class TcpChannel(Channel):
                 size -= len(item)
                 to.append(items.popleft())
             else:
-                view = memoryview(item)
-                to.append(view[:size])
-                items[0] = view[size:]
+                head, items[0] = split(item, size)
+                to.append(head)
                 size = 0
 
     def sent(self, payload_bytes: int, late_s: float) -> None:

@@ -43,6 +43,8 @@ class TcpParameters:
     loss: float = 0.0
     seed: tuple[int, ...] = (0,)
     second_s: float = 1.0
+    by_rounds: bool = False
+    """Senders are modelled in round trips (`netem.tcp.rounds`), not in segments."""
 
     def __post_init__(self) -> None:
         if self.congestion_control not in CONGESTION_CONTROLS:

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from netem.channel import Phantom
+
 SOCKET_BYTES = 65536
 """What a direction takes before the writer's own buffer fills: a small socket's."""
 READ_BYTES = 262144
@@ -28,7 +30,7 @@ class MemoryTransport(asyncio.Transport):
         self._info = extra
         self._protocol: asyncio.BaseProtocol
         self._peer: MemoryTransport
-        self._sent: deque[bytes] = deque()
+        self._sent: deque[bytes | Phantom] = deque()
         """Written here and not yet taken by the far end."""
         self._sent_bytes = 0
         self._high_bytes, self._low_bytes = _HIGH_BYTES, _HIGH_BYTES // 4
@@ -41,6 +43,8 @@ class MemoryTransport(asyncio.Transport):
         """No more is read or written here; what was written may still be on its way out."""
         self._gone = False
         """The descriptor would be closed."""
+        self.phantom_bytes = 0
+        """How much of phantoms has arrived here."""
 
     def begin(self, protocol: asyncio.BaseProtocol, peer: "MemoryTransport") -> None:
         """Call `connection_made`, and read from then on."""
@@ -97,6 +101,14 @@ class MemoryTransport(asyncio.Transport):
             self._writer_paused = True
             self._guard(self._protocol.pause_writing)
 
+    def write_phantom(self, size: int) -> None:
+        """So many bytes without content, in their place among the others. They fill no buffer."""
+        if self._eof_sent:
+            raise RuntimeError("Cannot call write_phantom() after write_eof()")
+        if not self._closing and not self._peer._gone:
+            self._sent.append(Phantom(size))
+            self._peer._wake()
+
     def write_eof(self) -> None:
         if not self._closing and not self._eof_sent:
             self._eof_sent = True
@@ -136,7 +148,7 @@ class MemoryTransport(asyncio.Transport):
         if self._gone:
             return
         while self.get_write_buffer_size() and self._sent:
-            self._sent_bytes -= len(self._sent.pop())
+            self._sent_bytes -= _held(self._sent.pop())
         self._closing = True
         self._leave(None)
 
@@ -155,7 +167,10 @@ class MemoryTransport(asyncio.Transport):
         peer = self._peer
         if peer._sent:
             data = peer._take(READ_BYTES)
-            self._deliver(data)
+            if isinstance(data, Phantom):
+                self._pass_on(data)
+            else:
+                self._deliver(data)
             peer._match_writer()
             if peer._sent or peer._eof_sent or peer._gone:
                 self._wake()
@@ -165,15 +180,20 @@ class MemoryTransport(asyncio.Transport):
             if not keep_open:
                 self.close()
 
-    def _take(self, most_bytes: int) -> bytes:
-        """The oldest of what was written, in one piece."""
+    def _take(self, most_bytes: int) -> bytes | Phantom:
+        """The oldest of what was written, in one piece: a phantom, or bytes up to the next."""
         sent = self._sent
-        if len(sent) == 1 and len(sent[0]) <= most_bytes:
-            data = sent.popleft()
+        first = sent[0]
+        if isinstance(first, Phantom):
+            sent.popleft()
+            return first
+        if len(sent) == 1 and len(first) <= most_bytes:
+            sent.popleft()
+            data = first
         else:
             pieces, room = [], most_bytes
-            while sent and room:
-                piece = sent.popleft()
+            while sent and room and not isinstance(piece := sent[0], Phantom):
+                sent.popleft()
                 if len(piece) > room:
                     sent.appendleft(piece[room:])
                     piece = piece[:room]
@@ -182,6 +202,12 @@ class MemoryTransport(asyncio.Transport):
             data = b"".join(pieces)
         self._sent_bytes -= len(data)
         return data
+
+    def _pass_on(self, phantom: Phantom) -> None:
+        """To a protocol that knows of phantoms; for others the count of them is all."""
+        self.phantom_bytes += phantom.size
+        if hasattr(self._protocol, "phantom_received"):
+            self._guard(self._protocol.phantom_received, phantom)
 
     def _deliver(self, data: bytes) -> None:
         view = memoryview(data)
@@ -247,6 +273,10 @@ class MemoryTransport(asyncio.Transport):
             if isinstance(error, Exception):
                 self._lose(error)
             return None
+
+
+def _held(piece: bytes | Phantom) -> int:
+    return 0 if isinstance(piece, Phantom) else len(piece)
 
 
 def connect_pair(

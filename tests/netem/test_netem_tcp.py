@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netem.channel import Piece, Signal
+from netem.channel import Phantom, Piece, Signal
 from netem.fidelity import FidelityMeter
 from netem.link import FRAME_BYTES, LinkParameters, wire_bytes
 from netem.loss import RandomLoss
@@ -42,7 +42,7 @@ class Log:
         self.times: list[float] = []
 
     def arrived(self, items: list[Piece | Signal]) -> None:
-        self.items += [item if callable(item) else bytes(item) for item in items]
+        self.items += [item if callable(item) else _bytes(item) for item in items]
         self.times.append(self._timer.now())
 
     def sent(self) -> None:
@@ -50,6 +50,12 @@ class Log:
 
     def content(self) -> bytes:
         return b"".join(item for item in self.items if not callable(item))
+
+
+def _bytes(piece: Piece) -> bytes:
+    if isinstance(piece, Phantom):
+        raise TypeError("only real bytes were sent")
+    return bytes(piece)
 
 
 def play(link: LinkParameters, plan: list[Write], late_s: float = 0.0) -> tuple[list[Log], Pipe]:
