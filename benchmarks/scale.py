@@ -1,6 +1,7 @@
 """How large a fleet the virtual clock carries: `python -m benchmarks.scale [--cases 100x10]`.
 
-Cryptography and training are modelled, everything else is real: aiohttp, messages, links, records.
+Cryptography and training are modelled, bodies are phantoms, TCP senders go by rounds; the rest is
+real: aiohttp, messages, links, records. Clients share the task's few examples.
 Each case is played in a process of its own, so that its peak memory is its own; the wall time is
 that of the whole command, joining and the report included.
 """
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--cases", default="20x5,100x5", help="DEVICESxROUNDS,...")
     parser.add_argument("--aggregation", default="plain", choices=("plain", "secagg", "secagg+"))
     parser.add_argument("--device", default="galaxy-note10")
+    parser.add_argument("--drawn", type=int, metavar="N", help="clients a round (all)")
     parser.add_argument("--network", default="verizon-lte")
     arguments = parser.parse_args()
     shown = Table(title=f"modelled rounds, {arguments.aggregation}, {os.cpu_count()} cores")
@@ -39,7 +41,7 @@ def main() -> None:
     for case in arguments.cases.split(","):
         devices, rounds = map(int, case.split("x"))
         wall_s, cpu_s, peak_mb, run_s = _play(devices, rounds, arguments)
-        rate = devices * rounds / wall_s
+        rate = min(devices, arguments.drawn or devices) * rounds / wall_s
         cells = (f"{wall_s:.1f}", f"{cpu_s:.1f}", f"{rate:.0f}", f"{peak_mb:.0f}", f"{run_s:.0f}")
         shown.add_row(str(devices), str(rounds), *cells)
         print(f"{case}: {wall_s:.1f} s", file=sys.stderr, flush=True)
@@ -59,7 +61,9 @@ def _play(
         words += ["--rounds", str(rounds), "--out", str(Path(folder) / "run")]
         for setting in ("crypto=modelled", "training=modelled", "tcp=rounds", "warmup_rounds=1"):
             words += ["--set", setting]
-        words += ["--set", f"aggregation={chosen.aggregation}"]
+        words += ["--set", "partition=shared", "--set", f"aggregation={chosen.aggregation}"]
+        if chosen.drawn:
+            words += ["--set", f"clients_per_round={chosen.drawn}"]
         start_s = time.perf_counter()
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         said = process.stdout.read() if process.stdout else b""
