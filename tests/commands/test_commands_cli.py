@@ -70,7 +70,10 @@ BAD_INPUT = [
     ("compare --strategies none,none", "--strategies: 'none,none': must be distinct names"),
     ("compare --strategies none,", "--strategies: 'none,': must be distinct names"),
     ("compare --strategies none --seeds 0", "--seeds: must be at least 1, got 0"),
-    ("compare", "compare: --strategies A,B,... or --resume DIR: one of them is required"),
+    (
+        "compare",
+        "compare: --strategies A,B,..., an --experiment that lists them, or --resume DIR: one of them",
+    ),
     ("compare --strategies none --out {full}", "--out: {full}: exists and is not empty"),
     ("report {missing}", "{missing}: must be a run folder"),
     ("report {folder}", "{folder}/config.toml: cannot be read"),
