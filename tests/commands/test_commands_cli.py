@@ -72,7 +72,7 @@ BAD_INPUT = [
     ("compare --strategies none --seeds 0", "--seeds: must be at least 1, got 0"),
     (
         "compare",
-        "compare: --strategies A,B,..., an --experiment that lists them, or --resume DIR: one of them",
+        "compare: --strategies A,B,..., an --experiment that lists them, or",
     ),
     ("compare --strategies none --out {full}", "--out: {full}: exists and is not empty"),
     ("report {missing}", "{missing}: must be a run folder"),
