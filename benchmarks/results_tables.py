@@ -32,7 +32,7 @@ def conditions(study: Study, finished: int, planned: int) -> str:
     settings = cell.settings
     size = f"{settings.train_examples or 'all'} training examples over 20 clients, "
     size += f"{settings.rounds} rounds, of which {settings.warmup_rounds} of warm-up; "
-    seeds = f"{study.grid.seeds} seeds" if study.grid.seeds > 1 else "1 seed, so no spread"
+    seeds = f"{study.grid.seeds} seeds" if study.grid.seeds > 1 else "1 seed (no spread)"
     how = "training and cryptography" if settings.training == "modelled" else "cryptography"
     modelled = f"{how} charged, not computed; " if settings.crypto == "modelled" else ""
     missing = "" if finished == planned else f" **{finished} of {planned} runs are finished.**"
