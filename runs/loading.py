@@ -20,12 +20,12 @@ class LoadedRun:
 
 def load_run(path: Path) -> LoadedRun:
     """Raises RunFolderError naming file, line and rule."""
-    if not path.is_dir():
-        raise RunFolderError(f"{path}: must be a run folder")
     return LoadedRun(path, load_config(path), tuple(records.read(path / "events.jsonl")))
 
 
 def load_config(path: Path) -> dict[str, object]:
+    if not path.is_dir():
+        raise RunFolderError(f"{path}: must be a run folder")
     file = path / "config.toml"
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
