@@ -24,6 +24,10 @@ from worker.pool import TrainingPool
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the interpreter from the event loop: the default of 5 ms would make
 links as late (measured: docs/links.md)."""
+RARE_COLLECTIONS = 200_000, 50, 20
+"""Thresholds of the garbage collector under the virtual clock: a large fleet has so many objects
+under way at a time that by default it takes a third of the run to look through them, and finds
+nothing, since a round leaves next to no cycles behind."""
 
 
 def loop_of(clock: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -68,6 +72,8 @@ async def hosted_virtually(settings: RunSettings) -> AsyncIterator[Host]:
     cpu = HeldClock(loop, here_and_now)
     with ExitStack() as stack:
         stack.callback(timer.close)
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(*RARE_COLLECTIONS)
         submit: Submit = uncomputed
         if settings.training == "computed":
             processes = settings.training_processes or os.cpu_count() or 1

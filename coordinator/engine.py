@@ -132,7 +132,7 @@ class Coordinator:
     async def _assemble(self) -> None:
         try:
             async with asyncio.timeout(self.limits.join_s):
-                while self.registry.missing():
+                while self.registry.ready < self.registry.size or self.registry.missing():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError as error:
@@ -180,7 +180,8 @@ class Coordinator:
         )
 
     async def connected(self, client: Client, socket: web.WebSocketResponse, back: bool) -> None:
-        previous, client.socket, client.ready = client.socket, socket, False
+        previous, client.socket = client.socket, socket
+        self.registry.set_ready(client, False)
         if previous is not None:
             self._lose(client, "it connected anew")
             await previous.close()
@@ -193,18 +194,20 @@ class Coordinator:
 
     def disconnected(self, client: Client, socket: web.WebSocketResponse, reason: str) -> None:
         if client.socket is socket:
-            client.socket, client.ready = None, False
+            client.socket = None
+            self.registry.set_ready(client, False)
             if not client.was_ready:
                 self.registry.release(client)
-            self.status.joined = len(self.registry.available())
+            self.status.joined = self.registry.ready
             self._changed.set()
             self._lose(client, reason)
 
     def deliver(self, client: Client, message: Message) -> None:
         match message:
             case Ready(examples):
-                client.ready, client.was_ready, client.examples = True, True, examples
-                self.status.joined = len(self.registry.available())
+                client.examples = examples
+                self.registry.set_ready(client, True)
+                self.status.joined = self.registry.ready
                 self._changed.set()
             case Failed(round_, reason) if self.current_round and round_ == self.status.round:
                 self._lose(client, f"it reported: {reason}")

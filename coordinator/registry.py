@@ -55,12 +55,27 @@ class Registry:
     def __init__(self, size: int) -> None:
         self.size = size
         self._clients: dict[int, Client] = {}
+        self._by_identity: dict[bytes, Client] = {}
+        self._ready: set[int] = set()
 
     def __iter__(self) -> Iterator[Client]:
         return iter([self._clients[i] for i in sorted(self._clients)])
 
     def __getitem__(self, client: int) -> Client:
         return self._clients[client]
+
+    @property
+    def ready(self) -> int:
+        """How many have said that they may be planned."""
+        return len(self._ready)
+
+    def set_ready(self, client: Client, ready: bool) -> None:
+        client.ready = ready
+        if ready:
+            client.was_ready = True
+            self._ready.add(client.id)
+        else:
+            self._ready.discard(client.id)
 
     def available(self) -> list[int]:
         """Ids of the clients that can be planned now, ascending."""
@@ -74,22 +89,22 @@ class Registry:
         """The client for this identity and whether it was here before.
 
         Raises FleetFull if its place is somebody else's or none is left."""
-        for known in self:
-            if known.identity == identity:  # public: no secret to leak by timing
-                return known, True
+        known = self._by_identity.get(identity)  # public: no secret to leak by timing
+        if known is not None:
+            return known, True
         place = self._free_place() if member is None else member
         if place is None or not 0 <= place < self.size:
             raise FleetFull(f"the fleet has {self.size} places and this one is not among them")
         if place in self._clients:
             raise FleetFull(f"place {place} of the fleet is taken by another worker")
         client = Client(place, identity, device)
-        self._clients[place] = client
+        self._clients[place] = self._by_identity[identity] = client
         return client, False
 
     def release(self, client: Client) -> None:
         """Free the place of a worker that left before it was ready: it has played nothing."""
         if self._clients.get(client.id) is client:
-            del self._clients[client.id]
+            del self._clients[client.id], self._by_identity[client.identity]
 
     def authenticate(self, credential: str) -> Client | None:
         """The client with this credential; compared in constant time."""

@@ -8,7 +8,7 @@ import asyncio
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Protocol
@@ -158,18 +158,18 @@ class Upload:
         told = self.request.headers.get(phantom.LENGTH_HEADER)
         if told != str(self.progress.total_bytes):
             raise UploadRejected(f"a phantom of {told} bytes, not {self.progress.total_bytes}")
-        reading = asyncio.ensure_future(self.request.read())
+        loop = asyncio.get_running_loop()
         try:
-            before = self._arrived()
-            while not (await asyncio.wait({reading}, timeout=self.stall_s))[0]:
-                if (now := self._arrived()) == before:
-                    raise UploadRejected(f"no byte for {self.stall_s:g} s")
-                before = now
-            return reading.result()
+            async with asyncio.timeout(None) as limit:
+                watch = _Watch(loop, limit, self._arrived, self.stall_s)
+                try:
+                    return await self.request.read()
+                finally:
+                    watch.end()
+        except TimeoutError as error:
+            raise UploadRejected(f"no byte for {self.stall_s:g} s") from error
         except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError) as error:
             raise UploadRejected("the connection broke") from error
-        finally:
-            reading.cancel()
 
     def _arrived(self) -> int:
         return phantom.received_bytes(self.request.transport)
@@ -229,6 +229,33 @@ class Upload:
             self.checksum.update(vector)
         if not self.checksum.matches(bytes(room[size : size + CHECKSUM_BYTES])):
             raise UploadRejected("the checksum does not match the vector")
+
+
+class _Watch:
+    """Ends what a timeout is around as soon as nothing has arrived for so long."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limit: asyncio.Timeout,
+        arrived: Callable[[], int],
+        stall_s: float,
+    ) -> None:
+        self._loop, self._limit, self._arrived, self._stall_s = loop, limit, arrived, stall_s
+        self._look()
+
+    def end(self) -> None:
+        self._handle.cancel()
+
+    def _look(self) -> None:
+        self._before = self._arrived()
+        self._handle = self._loop.call_later(self._stall_s, self._again)
+
+    def _again(self) -> None:
+        if self._arrived() == self._before:
+            self._limit.reschedule(self._loop.time())
+        else:
+            self._look()
 
 
 @dataclass(slots=True)

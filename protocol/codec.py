@@ -137,7 +137,15 @@ KINDS: Mapping[str, tuple[type[m.Message], Mapping[str, Reader[object]]]] = Mapp
 )
 """Every message, its name on the wire and the rule of each field. The only such table."""
 
-_ALIKE = (b"\x88\xa4kind\xa4plan", b"\x85\xa4kind\xa5notes")
+
+
+def _beginning(kind: str) -> bytes:
+    """How every message of a kind begins."""
+    whole = cast(bytes, msgpack.packb({"kind": kind, **dict.fromkeys(KINDS[kind][1])}))
+    return whole[: whole.index(kind.encode()) + len(kind)]
+
+
+_ALIKE = _beginning("plan"), _beginning("notes")
 """How those messages begin that many clients are sent alike."""
 _KIND_OF: Mapping[type, str] = {cls: kind for kind, (cls, _) in KINDS.items()}
 

@@ -102,6 +102,9 @@ def _is_plain(notes: Mapping[str, Json]) -> bool:
         if kind is float:
             if value and not _LEAST <= value < _MOST:
                 return False
+        elif kind is dict:
+            if not (_is_plain(value) and all(type(key) is str for key in value)):
+                return False
         elif kind is not str and kind is not int and kind is not bool and value is not None:
             return False
     return True

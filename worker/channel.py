@@ -67,7 +67,8 @@ class Channel:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._arrived: asyncio.Queue[Message | Exception] = asyncio.Queue()
-        self._news = asyncio.Event()
+        self._cutting: asyncio.Timeout | None = None
+        """What cuts off the work during which no message is due."""
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
@@ -100,8 +101,6 @@ class Channel:
     async def receive(self) -> Message:
         """The next message; raises on anything that ends the conversation."""
         message = await self._arrived.get()
-        if self._arrived.empty():
-            self._news.clear()
         if isinstance(message, Exception):
             self._put(message)  # it stays ended
             raise message
@@ -123,16 +122,17 @@ class Channel:
         """The result of work during which no message is due. One that comes all the same means
         that the round, the run or the connection is over: the work is cut off, and this raises
         as `expect` does."""
-        working, news = asyncio.ensure_future(work), asyncio.ensure_future(self._news.wait())
         try:
-            await asyncio.wait({working, news}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise _instead(await self.receive(), "nothing")
-            return working.result()
+            async with asyncio.timeout(None) as limit:
+                self._cutting = limit
+                self._cut_off()
+                return await work
+        except Exception:
+            if not limit.expired():
+                raise
         finally:
-            for task in (working, news):
-                task.cancel()
-            await asyncio.gather(working, news, return_exceptions=True)
+            self._cutting = None
+        raise _instead(await self.receive(), "nothing")
 
     async def close(self) -> None:
         await self._socket.close()
@@ -140,7 +140,12 @@ class Channel:
 
     def _put(self, arrived: Message | Exception) -> None:
         self._arrived.put_nowait(arrived)
-        self._news.set()
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        limit = self._cutting
+        if limit is not None and not self._arrived.empty() and not limit.expired():
+            limit.reschedule(asyncio.get_running_loop().time())
 
     async def _read(self) -> None:
         async for frame in self._socket:

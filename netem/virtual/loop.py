@@ -94,12 +94,23 @@ class VirtualLoop(MemoryLoop):
             except Exception as error:
                 done.set_exception(error)
         else:
-            self.hold_until(self._now_s, executor.submit(function, *args), done)
+            job = executor.submit(function, *args)
+            handle = self.hold_until(self._now_s, job, done)
+
+            def settled(future: asyncio.Future[T]) -> None:
+                if future.cancelled():
+                    handle.cancel()
+                    job.cancel()
+
+            done.add_done_callback(settled)
         return done
 
-    def hold_until(self, when_s: float, job: "Future[T]", done: "asyncio.Future[T]") -> None:
+    def hold_until(
+        self, when_s: float, job: "Future[T]", done: "asyncio.Future[T]"
+    ) -> asyncio.TimerHandle:
         """Hand over what `job` gives at the instant `when_s`, at its place among the timers of
-        that instant; the clock waits there as long as need be."""
+        that instant; the clock waits there as long as need be. Who no longer waits for `done`
+        cancels what this returns, and the job."""
 
         def settle() -> None:
             if done.done():
@@ -111,14 +122,7 @@ class VirtualLoop(MemoryLoop):
             else:
                 done.set_exception(error)
 
-        handle = self.call_at(max(when_s, self._now_s), settle)
-
-        def settled(future: asyncio.Future[T]) -> None:
-            if future.cancelled():
-                handle.cancel()
-                job.cancel()
-
-        done.add_done_callback(settled)
+        return self.call_at(max(when_s, self._now_s), settle)
 
     # One iteration.
 

@@ -48,9 +48,14 @@ class HeldClock:
         the host no more than a result's."""
         job = self._submit(deadline_s, function, *args)
         done: asyncio.Future[T] = self._loop.create_future()
-        now_s = self._loop.time()
-        self._loop.hold_until(deadline_s if math.isfinite(deadline_s) else now_s, job, done)
-        return await done
+        when_s = deadline_s if math.isfinite(deadline_s) else self._loop.time()
+        handle = self._loop.hold_until(when_s, job, done)
+        try:
+            return await done
+        except asyncio.CancelledError:
+            handle.cancel()
+            job.cancel()
+            raise
 
 
 def here_and_now(
