@@ -9,6 +9,8 @@ from netem.fidelity import FidelityMeter
 from netem.junction import Crossing
 from netem.link import LinkParameters
 from netem.pipe import Pipe
+from netem.tcp.rounds_channel import RoundsChannel
+from netem.tcp.rounds_pipe import RoundsPipe
 from netem.timer import Timer
 
 Crossings = tuple[Crossing[Parcel] | None, Crossing[Parcel] | None]
@@ -45,8 +47,8 @@ class DeviceLinks:
     ) -> None:
         """`shared`: what its two directions share with other devices."""
         self.meter = meter or FidelityMeter()
-        self.up = Pipe(pair.up, timer, self.meter, pair.down, shared[0])
-        self.down = Pipe(pair.down, timer, self.meter, pair.up, shared[1])
+        self.up = _pipe(pair.up, pair.down, timer, self.meter, shared[0])
+        self.down = _pipe(pair.down, pair.up, timer, self.meter, shared[1])
         self.connections: set[Abortable] = set()
         self.closed = False
 
@@ -78,12 +80,25 @@ class DeviceLinks:
         self.down.close()
 
 
+def _pipe(
+    link: LinkParameters,
+    back: LinkParameters,
+    timer: Timer,
+    meter: FidelityMeter,
+    shared: Crossing[Parcel] | None,
+) -> Pipe | RoundsPipe:
+    """What devices share keeps senders by segments."""
+    if link.tcp is not None and link.tcp.by_rounds and shared is None:
+        return RoundsPipe(link, link.tcp, timer, meter, back)
+    return Pipe(link, timer, meter, back, shared)
+
+
 class _RoundTrip:
     def __init__(self, links: DeviceLinks) -> None:
         self._links = links
         self._back: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._up: Channel = links.up.channel(self, handshake=True)
-        self._down: Channel = links.down.channel(self, handshake=True)
+        self._up: Channel | RoundsChannel = links.up.channel(self, handshake=True)
+        self._down: Channel | RoundsChannel = links.down.channel(self, handshake=True)
 
     async def done(self) -> None:
         self._links.connections.add(self)

@@ -14,8 +14,6 @@ from netem.junction import Crossing
 from netem.link import Link, LinkParameters, Transit
 from netem.tcp.channel import TcpChannel
 from netem.tcp.path import TcpPath
-from netem.tcp.rounds import RoundsSender
-from netem.tcp.rounds_channel import RoundsChannel
 from netem.timer import Timer
 
 QUEUE_S = 0.03
@@ -75,10 +73,6 @@ class Pipe:
         """A connection's share; a handshake's sender has not measured a round trip yet."""
         if self._path is None:
             return Channel(self, receiver)
-        path, link = self._path, self.parameters
-        if path.parameters.by_rounds and self._shared is None:
-            rounds = RoundsSender(path.parameters, link.bytes_per_s, path.rtt_s)
-            return RoundsChannel(self, receiver, rounds)
         return TcpChannel(self, receiver, self._path, handshake=handshake)
 
     def now(self) -> float:

@@ -138,7 +138,6 @@ KINDS: Mapping[str, tuple[type[m.Message], Mapping[str, Reader[object]]]] = Mapp
 """Every message, its name on the wire and the rule of each field. The only such table."""
 
 
-
 def _beginning(kind: str) -> bytes:
     """How every message of a kind begins."""
     whole = cast(bytes, msgpack.packb({"kind": kind, **dict.fromkeys(KINDS[kind][1])}))

@@ -1,78 +1,127 @@
-"""A channel whose sender is modelled in round trips: a transfer takes a few loads, not thousands.
+"""One connection's share of a direction whose senders are modelled in round trips: a transfer takes
+a few loads, not thousands. To the connection it is what `netem.channel.Channel` is.
 
 What the sender would wait between its windows comes before a load, which then goes at the link's
 rate: the last byte arrives when it would, the first ones later.
 """
 
 import math
+from collections import deque
+from typing import Protocol
 
-from netem.channel import Carrier, Channel, Parcel, Phantom, Piece, Receiver, Signal
-from netem.link import FRAME_BYTES, SEGMENT_BYTES, Transit
+from netem.channel import Phantom, Piece, Receiver, Signal, split
+from netem.link import FRAMING_BYTES, SEGMENT_BYTES
 from netem.tcp.rounds import RoundsSender
 
 
-class RoundsChannel(Channel):
-    """One direction of one connection. Phantoms take no room in its queue."""
+class RoundsCarrier(Protocol):
+    """What a channel needs of the pipe that it is part of."""
 
-    def __init__(self, pipe: Carrier, receiver: Receiver, sender: RoundsSender) -> None:
-        super().__init__(pipe, receiver)
-        self.sender = sender
+    wire_free_s: float
+
+    def now(self) -> float: ...
+
+    def catch_up(self) -> None: ...
+
+    def offered(self, channel: "RoundsChannel") -> None: ...
+
+    def forget(self, channel: "RoundsChannel") -> None: ...
+
+
+class RoundsChannel:
+    """Phantoms take no room in its queue."""
+
+    def __init__(self, pipe: RoundsCarrier, receiver: Receiver, sender: RoundsSender) -> None:
+        self._pipe = pipe
+        self._receiver = receiver
+        self._sender = sender
+        self._items: deque[Piece | Signal] = deque()
         self._segments = 0
-        self._starts_s = math.inf
-        """When its next load goes, if it has one."""
+        self._starts_s = self.ready_s = math.inf
+        self._held = False
+        self.open = True
+        self.queued_bytes = 0
+        """Real payload that is not yet on its way."""
+        self.blocked = False
+        """Whether the sender waits to be told that there is room."""
 
     def send(self, item: Piece | Signal) -> None:
-        if not self._open:
+        """Queue bytes (not empty) or a signal; does nothing on a channel that was dropped."""
+        if not self.open:
             return
-        self._pipe.catch_up()
+        pipe = self._pipe
+        pipe.catch_up()
         self._items.append(item)
-        if not callable(item) and not isinstance(item, Phantom):
+        if not callable(item) and type(item) is not Phantom:
             self.queued_bytes += len(item)
         if self._starts_s == math.inf:
-            self._prepare(max(self._pipe.now(), self._pipe.wire_free_s))
-        self._pipe.offered(self)
+            self._prepare(max(pipe.now(), pipe.wire_free_s))
+        pipe.offered(self)
 
-    def next_eligible(self, after_s: float) -> float:
-        if self._held:
-            return math.inf
-        return max(after_s, self._starts_s)
+    def hold(self) -> None:
+        """The far end takes no more for now: start nothing new."""
+        self._pipe.catch_up()
+        self._held, self.ready_s = True, math.inf
 
     def unhold(self) -> None:
-        if self._held and self._open:
+        if self._held and self.open:
             self._pipe.catch_up()
             self._held = False
-            self._starts_s = max(self._starts_s, self._pipe.now())
-            self._pipe.offered(self)
+            self._starts_s = self.ready_s = max(self._starts_s, self._pipe.now())
+            if self._items:
+                self._pipe.offered(self)
 
-    def take(self, allowance_bytes: float, start_s: float) -> Parcel | None:
-        """What was prepared, whatever the allowance: a turn is a step of the transfer."""
-        parcel = super().take(self._segments * FRAME_BYTES, start_s)
-        self._starts_s = math.inf
-        if self.queued_bytes and parcel is not None:
-            real = [i for i in parcel.items if not callable(i) and not isinstance(i, Phantom)]
-            self.queued_bytes -= sum(map(len, real))
-        return parcel
+    def drop(self) -> None:
+        """Forget everything queued and deliver nothing more; what is on the wire still takes its
+        time there."""
+        if self.open:
+            self.open = False
+            self._pipe.forget(self)
+            self._items.clear()
 
-    @property
-    def waits_for_room(self) -> bool:
-        return self.blocked
+    def take(self) -> tuple[list[Piece | Signal], int, int]:
+        """What was prepared, its payload and its size on the wire; a signal has a bare frame."""
+        items = self._items
+        if callable(items[0]):
+            return [items.popleft()], 0, FRAMING_BYTES
+        room = whole = self._segments * SEGMENT_BYTES
+        taken: list[Piece | Signal] = []
+        while room and items and not callable(item := items[0]):
+            if len(item) <= room:
+                items.popleft()
+            else:
+                item, items[0] = split(item, room)
+            taken.append(item)
+            room -= len(item)
+            if type(item) is not Phantom:
+                self.queued_bytes -= len(item)
+        payload = whole - room
+        return taken, payload, payload + FRAMING_BYTES * -(-payload // SEGMENT_BYTES)
 
-    def sent(self, payload_bytes: int, late_s: float) -> None:
-        """What is on its way no longer counts as queued."""
-        if self._open:
+    def prepared(self, start_s: float) -> bool:
+        """Decide what goes next, the wire being free from `start_s` on; False if nothing is left
+        to send."""
+        if self._items:
+            self._prepare(start_s)
+            return True
+        self._starts_s = self.ready_s = math.inf
+        return False
+
+    def left(self) -> None:
+        """What was on its way has left. It no longer counts as queued."""
+        if self.open:
             self._receiver.sent()
 
-    def committed(self, transit: Transit[Parcel]) -> None:
-        if self._items:
-            self._prepare(transit.sent_s)
+    def arrived(self, items: list[Piece | Signal]) -> None:
+        if self.open:
+            self._receiver.arrived(items)
 
     def _prepare(self, start_s: float) -> None:
-        """Decide what goes next and when, the wire being free from `start_s` on."""
         size = 0
         for item in self._items:
             if callable(item):
                 break
             size += len(item)
-        wanted = max(1, -(-size // SEGMENT_BYTES))
-        self._segments, idle_s = self.sender.send(wanted, start_s)
+        self._segments, idle_s = self._sender.send(max(1, -(-size // SEGMENT_BYTES)), start_s)
         self._starts_s = start_s + idle_s
+        self.ready_s = math.inf if self._held else self._starts_s

@@ -8,9 +8,8 @@ import pytest
 from netem.channel import Phantom, Piece, Signal, split
 from netem.fidelity import FidelityMeter
 from netem.link import LinkParameters, wire_bytes
-from netem.pipe import Pipe
 from netem.tcp.rounds import STEP_S
-from netem.tcp.rounds_channel import RoundsChannel
+from netem.tcp.rounds_pipe import RoundsPipe
 from netem.timer import ManualTimer
 from netem.virtual.loop import VirtualLoop
 from netem.virtual.streams import connect_pair
@@ -30,16 +29,15 @@ class FarEnd:
         """It needs no room."""
 
 
-def rounds_of(link: LinkParameters) -> LinkParameters:
-    return replace(link, tcp=link.tcp and replace(link.tcp, by_rounds=True))
+def pipe_of(link: LinkParameters, timer: ManualTimer) -> RoundsPipe:
+    assert link.tcp is not None
+    return RoundsPipe(link, link.tcp, timer, FidelityMeter(), link)
 
 
 def phantom_s(cell: Cell, sizes: tuple[int, ...], pause_s: float = 0.0) -> float:
     """Seconds of the last of these transfers."""
-    timer, link = ManualTimer(), rounds_of(cell.link())
-    pipe, far = Pipe(link, timer, FidelityMeter(), link), FarEnd()
-    channel = pipe.channel(far)
-    assert isinstance(channel, RoundsChannel)
+    timer, far = ManualTimer(), FarEnd()
+    channel = pipe_of(cell.link(), timer).channel(far)
     start_s, expected = 0.0, 0
     for number, size in enumerate(sizes):
         start_s = timer.now() + (pause_s if number else 0.0)
@@ -80,8 +78,8 @@ def test_nothing_is_faster_than_the_wire_and_losses_cost_time(loss: float) -> No
 
 
 def test_others_wait_for_two_steps_at_most() -> None:
-    timer, link = ManualTimer(), rounds_of(Cell(1, 20, 200_000).link())
-    pipe, bulk, message = Pipe(link, timer, FidelityMeter(), link), FarEnd(), FarEnd()
+    timer, bulk, message = ManualTimer(), FarEnd(), FarEnd()
+    pipe = pipe_of(Cell(1, 20, 200_000).link(), timer)
     pipe.channel(bulk).send(Phantom(2_000_000))
     timer.advance(3.0)
     pipe.channel(message).send(b"ping")
