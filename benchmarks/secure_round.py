@@ -31,10 +31,11 @@ from coordinator.admission import Admission
 from coordinator.engine import Coordinator, Parts
 from coordinator.intake import TelemetryIntake
 from coordinator.limits import Limits
-from coordinator.model import Evaluation
+from coordinator.model import Applied, Evaluation
 from coordinator.summation import SumRule
 from learning.layout import VectorLayout
 from learning.structure import Group, Parameter, Structure, Vector
+from protocol.pattern import NO_PATTERN, PatternName
 from protocol.secagg.packing import packed_size
 from protocol.secagg.regular_graph import choose_degree
 from protocol.secagg.ring import Words
@@ -104,15 +105,22 @@ class MeanModel:
     def portion(self, instruction: bytes) -> "MeanModel":
         return self
 
+    @property
+    def pattern(self) -> PatternName:
+        return NO_PATTERN
+
     def spread(self, words: Words) -> Words:
         return words
 
-    def apply(self, total: Words, clients: int) -> float:
+    def tail(self, held: str) -> bytes:
+        return b""
+
+    def apply(self, total: Words, clients: int, round_: int) -> Applied:
         size = self._layout.structure.size
         summed = self._fixed_point.dequantise(total[:size])
         integers = self._fixed_point.to_integers(total[size:])
         self._vector = self._vector + self._layout.mean(summed, integers[:-1])
-        return int(integers[-1]) / self._fixed_point.share_parts / clients
+        return Applied(int(integers[-1]) / self._fixed_point.share_parts / clients)
 
     async def evaluate(self) -> Evaluation:
         return Evaluation(0.0, 0.0, ())

@@ -9,7 +9,7 @@ from ssl import SSLContext
 from aiohttp import web
 
 from commands.emulation import Clock
-from commands.model import FederatedModel
+from commands.model import FederatedModel, Meaning
 from commands.randomness import Source, unpredictable
 from commands.study import Study
 from coordinator.admission import Admission
@@ -51,7 +51,8 @@ def build_coordinator(
     session = access.randomness("session")(SESSION_BYTES)
     limits = limits_of(study)
     task = study.task
-    model = FederatedModel(task.settings, study.layout, study.fixed_point, study.divisor, executor)
+    meaning = Meaning(study.layout, study.fixed_point, study.divisor, study.pruning)
+    model = FederatedModel(task.settings, meaning, executor)
     half = drawn(study.strategy.server(study.strategy_settings, task.structure), study.draw)
 
     def show(client: int, words: Words) -> None:

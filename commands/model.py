@@ -1,23 +1,45 @@
 """The global model: where the coordinator's sums meet what `learning` knows of their meaning."""
 
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.model import Evaluation, Portion, UnusableSum
+from commands.patterns import Patterns
+from coordinator.model import Applied, Evaluation, Portion, UnusableSum
 from learning.evaluation import evaluate
 from learning.layout import Divisor, VectorLayout
-from learning.structure import StructureError
+from learning.pattern import Pattern
+from learning.structure import StructureError, Vector
 from learning.submodel import SubModel
 from learning.task import TaskSettings
 from learning.tasks import initial_vector
+from learning.upload import UploadLayout
+from protocol.pattern import PatternName
 from protocol.secagg.ring import FixedPoint, Words
+from protocol.telemetry import Json
 from strategies.instruction import decode_keep
+from strategies.pruning import Merged, Pruning
 from worker.machine import Executor
 
 WHENEVER = float("inf")
 """Deadline of an evaluation: it never pushes a client's training back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What words of a sum stand for; the same in every round."""
+
+    layout: VectorLayout
+    fixed_point: FixedPoint
+    divisor: Divisor
+    pruning: Pruning | None = None
+
+    def upload(self, values: int) -> UploadLayout:
+        """Of a client that sends so many coordinates."""
+        votes = "none" if self.pruning is None else self.pruning.votes
+        return UploadLayout.of(values, self.layout.length, votes, self.fixed_point)
 
 
 class SubModelPortion:
@@ -46,70 +68,149 @@ class SubModelPortion:
         whole[size:] = words[self._sub.size :]
         return whole
 
+    def tail(self, held: str) -> bytes:
+        """Sub-models and a shared pattern do not go together."""
+        return b""
+
+
+class Whole:
+    """All that survives, as of now: for everybody who is told nothing else."""
+
+    def __init__(self, model: "FederatedModel") -> None:
+        pattern = model.patterns.current
+        self._patterns = model.patterns
+        self._model_vector, self._pattern = model.vector, pattern
+        self.size = model.vector.size if pattern is None else pattern.size
+        self.words = model.words
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        pattern = self._pattern
+        return self._model_vector if pattern is None else pattern.extract(self._model_vector)
+
+    def spread(self, words: Words) -> Words:
+        return words
+
+    def tail(self, held: str) -> bytes:
+        return self._patterns.tail(held)
+
 
 class FederatedModel:
     """Implements `coordinator.model.GlobalModel` for one task."""
 
-    def __init__(
-        self,
-        settings: TaskSettings,
-        layout: VectorLayout,
-        fixed_point: FixedPoint,
-        divisor: Divisor,
-        executor: Executor,
-    ) -> None:
+    def __init__(self, settings: TaskSettings, meaning: Meaning, executor: Executor) -> None:
         self._settings = settings
-        self._layout = layout
-        self._fixed_point = fixed_point
-        self._divisor = divisor
+        self._meaning = meaning
         self._executor = executor
         self._vector = initial_vector(settings)
+        self.patterns = Patterns()
 
     @property
     def vector(self) -> NDArray[np.float32]:
         return self._vector
 
     @property
-    def size(self) -> int:
-        return self._layout.structure.size
+    def pattern(self) -> PatternName:
+        return self.patterns.name
 
     @property
     def words(self) -> int:
-        return self._layout.structure.size + self._layout.length + 1
+        return self._upload.words
+
+    @property
+    def _upload(self) -> UploadLayout:
+        pattern = self.patterns.current
+        return self._meaning.upload(self._vector.size if pattern is None else pattern.size)
 
     def portion(self, instruction: bytes) -> Portion:
         if not instruction:
-            return self
-        structure = self._layout.structure
+            return Whole(self)
+        structure = self._meaning.layout.structure
         return SubModelPortion(self, SubModel(structure, decode_keep(structure, instruction)[1]))
 
-    def spread(self, words: Words) -> Words:
-        """Of a client that has the whole model."""
-        return words
-
     def update_of(self, words: Words) -> NDArray[np.float32]:
-        size = self._layout.structure.size
-        (weight,) = self._fixed_point.to_integers(words[size : size + 1])
+        """One client's, of the whole model."""
+        size, numbers = self._vector.size, self._meaning.fixed_point
+        (weight,) = numbers.to_integers(words[size : size + 1])
         if weight <= 0:
             raise UnusableSum("a client's weight must be positive")
-        update = self._fixed_point.dequantise(words[:size]) / float(weight)
+        update = numbers.dequantise(words[:size]) / float(weight)
         return update.astype(np.float32)
 
-    def apply(self, total: Words, clients: int) -> float:
-        size = self._layout.structure.size
-        summed = self._fixed_point.dequantise(total[:size])
-        integers = self._fixed_point.to_integers(total[size:])
-        counts, clipped = integers[:-1], int(integers[-1])
+    def apply(self, total: Words, clients: int, round_: int) -> Applied:
+        upload, numbers = self._upload, self._meaning.fixed_point
+        (clipped,) = numbers.to_integers(total[upload.share_at : upload.share_at + 1])
+        fraction = int(clipped) / numbers.share_parts / clients
         try:
-            self._vector = self._vector + self._layout.mean(summed, counts, self._divisor)
+            update = self._mean(total, upload)
         except StructureError as error:
             raise UnusableSum(str(error)) from error
-        return clipped / self._fixed_point.share_parts / clients
+        if self._meaning.pruning is None:
+            self._vector = self._vector + update
+            return Applied(fraction)
+        votes = self._votes(total, upload, clients)
+        self._prune(self._meaning.pruning, self._merged(update, votes, clients), round_)
+        return Applied(fraction, self._notes(upload.values, votes, clients))
 
-    def restore(self, vector: NDArray[np.float32]) -> None:
-        """Raises ValueError for a vector that is not this model's."""
+    def _mean(self, total: Words, upload: UploadLayout) -> Vector:
+        """The update of the coordinates that travelled."""
+        numbers, layout = self._meaning.fixed_point, self._meaning.layout
+        summed = numbers.dequantise(total[: upload.values])
+        counts = numbers.to_integers(total[upload.counts_at])
+        if upload.vote_weights is None:
+            pattern = self.patterns.current
+            kept = None if pattern is None else pattern.kept
+            return layout.mean(summed, counts, self._meaning.divisor, kept)
+        weights = upload.vote_weights.unpack(total[upload.vote_weights_at])
+        mean = np.divide(summed, weights, out=np.zeros_like(summed), where=weights > 0)
+        return mean.astype(np.float32)
+
+    def _votes(self, total: Words, upload: UploadLayout, clients: int) -> NDArray[np.int64] | None:
+        """How many clients keep each of the coordinates that travelled."""
+        if upload.votes is None:
+            return None
+        votes = upload.votes.unpack(total[upload.votes_at])
+        if votes.max(initial=0) > clients:
+            raise UnusableSum("a coordinate has more votes than there are clients")
+        return votes
+
+    def _merged(self, update: Vector, votes: NDArray[np.int64] | None, clients: int) -> Merged:
+        """At full length."""
+        pattern = self.patterns.current
+        if pattern is None:
+            kept = np.ones(self._vector.size, np.bool_)
+            return Merged(self._vector, update, kept, votes, clients)
+        whole = None
+        if votes is not None:
+            whole = np.zeros(self._vector.size, np.int64)
+            whole[pattern.kept] = votes
+        return Merged(self._vector, pattern.expand(update), pattern.kept, whole, clients)
+
+    def _prune(self, pruning: Pruning, merged: Merged, round_: int) -> None:
+        self._vector, kept = pruning.merge(round_, merged)
+        self.patterns.replace(kept)
+
+    def _notes(
+        self, travelled: int, votes: NDArray[np.int64] | None, clients: int
+    ) -> dict[str, Json]:
+        """`values_up`: what clients kept of what they trained, all of them together, which is what
+        FedSparsify's own measure of communication counts."""
+        size, pattern = self._vector.size, self.patterns.current
+        return {
+            "parameters": size,
+            "surviving": travelled,
+            "values_up": clients * travelled if votes is None else int(votes.sum()),
+            "sparsity": 0.0 if pattern is None else 1 - pattern.size / size,
+        }
+
+    def restore(self, vector: NDArray[np.float32], pattern: Pattern | None = None) -> None:
+        """Raises ValueError for a vector or pattern that is not this model's."""
         if vector.shape != self._vector.shape or vector.dtype != np.float32:
             raise ValueError("the model is another one")
+        if pattern is not None:
+            if pattern.kept.shape != vector.shape:
+                raise ValueError("the pattern is of another model")
+            self.patterns.restore(pattern)
         self._vector = vector
 
     async def evaluate(self) -> Evaluation:

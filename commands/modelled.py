@@ -43,6 +43,7 @@ def _judged(settings: TaskSettings, vector: Vector) -> Evaluation:
 
 
 _STAND_INS: dict[Callable[..., Any], Callable[..., Any]] = {train: _trained, evaluate: _judged}
+"""Gradients have none: what is pruned by them must be computed."""
 
 
 def uncomputed(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from commands.model import FederatedModel
     from commands.study import Study
     from coordinator.engine import Beginning, Coordinator
+    from learning.pattern import Pattern
     from runs.folder import RunFolder
 
 _MAY_DIFFER = {"host": ("system", "cores")}
@@ -88,7 +89,7 @@ class Lasting:
 
     def open(self, study: "Study", elsewhere: bool) -> "RunFolder":
         """The run's folder, new or cut back to its last finished round. Raises BadInput."""
-        from commands.study import config
+        from commands.resolved import config
         from runs.folder import RunFolder
 
         settings = config(study, elsewhere)
@@ -105,7 +106,7 @@ class Lasting:
         attempt is made twice under one number."""
         from strategies.state import State, grouped
 
-        model, half = coordinator.model, coordinator.strategy
+        model, half = cast("FederatedModel", coordinator.model), coordinator.strategy
 
         def take(round_: int, arrivals_s: Mapping[int, float], attempt: int = 1) -> None:
             state = half.state()
@@ -116,15 +117,18 @@ class Lasting:
                 "resumed": self.times,
                 "arrivals_s": {str(client): s for client, s in arrivals_s.items()},
                 "strategy": dict(state.values),
+                "pattern": model.pattern.version,
             }
             arrays = {"model": model.vector, **grouped("strategy", state.arrays)}
+            if (pattern := model.patterns.current) is not None:
+                arrays["pattern"] = pattern.kept
             folder.checkpoint(Checkpoint(values, arrays))
             if self.memories is not None:
                 self.memories.settle()
 
         if self._from is not None:
             kept = State(arrays=self._from.arrays)
-            cast("FederatedModel", model).restore(kept.arrays["model"])
+            model.restore(kept.arrays["model"], _pattern_kept(self._from))
             half.restore(State(self._from.values["strategy"], kept.group("strategy")))
         begins = self.beginning
         take(begins.after, begins.arrivals_s, begins.attempt if self._from else 1)
@@ -134,6 +138,15 @@ class Lasting:
         """What clients kept is of no use after the run, and nobody else's business."""
         if self.memories is not None:
             (self.memories.forget if finished else self.memories.close)()
+
+
+def _pattern_kept(checkpoint: Checkpoint) -> "Pattern | None":
+    from learning.pattern import Pattern
+
+    kept = checkpoint.arrays.get("pattern")
+    if kept is None:
+        return None
+    return Pattern(kept.astype("bool"), int(checkpoint.values["pattern"]))
 
 
 def _check_same(path: Path, settings: Mapping[str, object]) -> None:

@@ -85,6 +85,20 @@ class RunSettings:
     """Grid of keep ratios: 1, 1 - step, ... down to min_keep."""
     threshold_growth: float = 1.2
     """Factor by which the threshold of local evidence grows until enough neurons are invariant."""
+    sparsity: float = 0.95
+    """Share of the weights that is pruned in the end."""
+    sparsity_rounds: int | None = None
+    """The round that ends with that share; the last one unless told."""
+    sparsity_start: int = 1
+    sparsity_every: int = 1
+    sparsity_exponent: float = 3.0
+    sparsity_scope: str = "global"
+    """One magnitude threshold over the model, or one for each `layer`'s tensors."""
+    prune_biases: bool = True
+    vote_mean: str = "zeros"
+    one_shot_round: int | None = None
+    sparse_compute: str = "dense"
+    """What sparsity buys in compute: nothing with `dense` kernels, the only choice so far."""
     data: str | None = None
     record: bool = False
     """Whether what each device goes through is kept as a straggler trace."""
@@ -114,6 +128,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "adversary": ("semi-honest", "active"),
     "mean": ("participation", "all"),
     "rounding": ("nearest", "stochastic"),
+    "sparsity_scope": ("global", "layer"),
+    "vote_mean": ("zeros", "voters"),
+    "sparse_compute": ("dense",),
     "placement": ("tasks", "processes"),
     "coordinator": ("auto", "emulated", "host"),
 }
@@ -126,6 +143,10 @@ _AT_LEAST: dict[str, float] = {
     "neighbours": 2,
     "crowd": 2,
     "warmup_rounds": 0,
+    "sparsity_rounds": 1,
+    "sparsity_start": 0,
+    "sparsity_every": 1,
+    "one_shot_round": 1,
     "seed": 0,
     "epochs": 1,
     "batch_size": 1,
@@ -133,7 +154,7 @@ _AT_LEAST: dict[str, float] = {
 _AUTO = {"ring_bits"}
 """Settings that may be left to the run: None."""
 _BOOLEANS = {"true": True, "false": False}
-_MAY_BE_ZERO = {"straggler_share", "straggler_margin", "momentum", "corrupt", "lost"}
+_MAY_BE_ZERO = {"straggler_share", "straggler_margin", "momentum", "corrupt", "lost", "sparsity"}
 _BELOW = {"momentum": 1.0, "corrupt": 1.0, "lost": 1.0, "learning_rate": 1e38}
 """The last: of 32-bit floats."""
 _LARGEST = 2**63 - 1

@@ -1,13 +1,8 @@
 """Settings made into what a run consists of: fleet, task, strategy, arithmetic; all checked before
 a worker starts, so that a bad setting costs one line and no time."""
 
-import os
-import platform
-import subprocess
 from dataclasses import asdict, dataclass, fields, replace
-from importlib.metadata import version
 from math import ceil, floor
-from pathlib import Path
 
 from commands.clocks import check_clock
 from commands.errors import BadInput
@@ -15,10 +10,12 @@ from commands.identities import Identities
 from commands.randomness import source_of
 from commands.replayed import Again
 from commands.settings import RunSettings
+from commands.sparse import check_pruning, pruning_of
 from learning.layout import Divisor, VectorLayout, layout_of
 from learning.task import Task, TaskError, TaskSettings
 from learning.tasks import define, load_task
 from learning.training import OPTIMISERS
+from learning.upload import UploadLayout
 from profiles import Fleet, ProfileError, load_fleet
 from protocol.errors import LocalError
 from protocol.secagg.chosen_degree import Foes, check_chosen_degree, choose_chosen_degree
@@ -27,13 +24,11 @@ from protocol.secagg.ring import FixedPoint
 from protocol.secagg.sample import most_corrupt
 from protocol.secagg.threshold import check_threshold, default_threshold
 from protocol.settings import ClientSettings
-from runs.settings import Bounds
 from strategies import UnknownStrategy, lookup
 from strategies.draw import Draw
 from strategies.interface import Strategy
+from strategies.pruning import Pruning
 from strategies.settings import SettingsError, StrategySettings
-
-PACKAGES = ("torch", "numpy", "aiohttp", "cryptography", "pynacl", "msgpack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +43,8 @@ class Study:
     layout: VectorLayout
     fixed_point: FixedPoint
     client_settings: ClientSettings
+    pruning: Pruning | None = None
+    """What prunes weights for everybody."""
     identities: Identities | None = None
     """Of all clients, where the coordinator is not to be believed."""
     resumed: int = 0
@@ -87,15 +84,18 @@ class Study:
 
     @property
     def words(self) -> int:
-        """Length of a client's masked vector: update, counts, share of clipped coordinates."""
-        return self.task.structure.size + self.layout.length + 1
+        """Length of a client's masked vector as long as nothing is pruned for everybody."""
+        votes = "none" if self.pruning is None else self.pruning.votes
+        size, counts = self.task.structure.size, self.layout.length
+        return UploadLayout.of(size, counts, votes, self.fixed_point).words
 
     @property
     def hollow(self) -> bool:
         """Whether nothing of any vector is computed, so that bodies need no content."""
         settings = self.settings
         masked = settings.aggregation != "plain" and settings.crypto == "computed"
-        return settings.training == "modelled" and not masked and not self.strategy.needs_plain
+        read = self.strategy.needs_plain or self.pruning is not None
+        return settings.training == "modelled" and not masked and not read
 
     @property
     def divisor(self) -> Divisor:
@@ -211,8 +211,10 @@ def _prepare(settings: RunSettings, fleet: Fleet) -> Study:
         layout_of(task.structure, strategy.counts(strategy_settings)),
         fixed_point,
         _client_settings(settings, strategy_settings, task.settings, fixed_point),
+        pruning_of(strategy, strategy_settings, task.structure),
     )
     _check_draw(study)
+    check_pruning(settings, study.pruning)
     if settings.aggregation != "plain":
         study.degree(study.planned)
     return study
@@ -245,6 +247,7 @@ def _check_draw(study: Study) -> None:
 def _strategy_settings(settings: RunSettings) -> StrategySettings:
     known = {field.name for field in fields(StrategySettings)}
     chosen = {key: value for key, value in asdict(settings).items() if key in known}
+    chosen["sparsity_rounds"] = settings.sparsity_rounds or settings.rounds
     return StrategySettings(**chosen)
 
 
@@ -285,63 +288,3 @@ def _client_settings(
         adversary="semi-honest" if settings.aggregation == "plain" else settings.adversary,
         precompute=settings.precompute,
     )
-
-
-def config(study: Study, elsewhere: bool = False) -> dict[str, object]:
-    """Everything needed to repeat the run: goes into its config.toml. `elsewhere`: its workers
-    bring themselves."""
-    settings, training = study.settings, study.client_settings
-    run = asdict(settings) | {
-        "metric": study.task.metric,
-        "partition": study.task.partition,
-        "epochs": training.epochs,
-        "batch_size": training.batch_size,
-        "learning_rate": training.learning_rate,
-        "optimiser": training.optimiser,
-    }
-    if study.hollow:
-        run["bodies"] = "phantom"
-    threshold, neighbours = (0, 0)
-    if settings.aggregation != "plain":
-        run["keys"] = "seeded: insecure" if settings.clock == "virtual" else "random"
-        threshold, neighbours = study.degree(study.planned)
-    secure = {
-        "protocol": settings.aggregation,
-        "adversary": settings.adversary,
-        "threshold": threshold,
-        "neighbours": neighbours or study.planned - 1,
-        **({"crowd": settings.crowd} if study.active else {}),
-        "ring_bits": study.fixed_point.ring_bits,
-        "rounding": settings.rounding,
-        "clip": settings.clip,
-        "precompute": settings.precompute,
-    }
-    return {
-        "run": run,
-        "fleet": study.fleet.to_mapping(),
-        "secure_aggregation": secure if settings.aggregation != "plain" else {},
-        **({"replay": study.again.to_mapping()} if study.again else {}),
-        "fidelity": asdict(Bounds()),
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        "host": {
-            "system": platform.platform(),
-            "cores": os.cpu_count(),
-            "commit": _commit(),
-            "workers": "elsewhere" if elsewhere else "here",
-        },
-    }
-
-
-def _commit() -> str | None:
-    """The testbed's own commit, if it runs from a checkout."""
-    root = Path(__file__).parent.parent
-    try:
-        asked = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return asked.stdout.strip()

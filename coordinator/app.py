@@ -4,7 +4,7 @@ Sizes, types, rounds and identities are checked before anything is allocated.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -12,9 +12,10 @@ from aiohttp import WSMsgType, web
 from coordinator.engine import Coordinator
 from coordinator.intake import MAX_BATCH_BYTES
 from coordinator.registry import Client
+from coordinator.round import Round
 from coordinator.status import Transfer
 from coordinator.uploads import UploadRejected
-from protocol import codec, phantom
+from protocol import codec, pattern, phantom
 from protocol.errors import ProtocolError
 from protocol.sizes import MAX_MESSAGE_BYTES
 
@@ -70,9 +71,9 @@ class _Face:
             raise web.HTTPConflict(text="that round is played without this client")
         if self._coordinator.hollow:
             return await _hollow(request, 4 * played.portions[client.id].size)
-        values = await asyncio.to_thread(lambda: played.portions[client.id].vector)
-        body = memoryview(values.astype("<f4", copy=False).data).cast("B")
-        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        held = request.headers.get(pattern.HELD_HEADER, "")
+        body, told = await asyncio.to_thread(_download, played, client.id, held)
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream", **told})
         response.content_length = len(body)
         await response.prepare(request)
         progress = Transfer(0, len(body))
@@ -123,6 +124,17 @@ class _Face:
         if scheme != "Bearer" or client is None:
             raise web.HTTPUnauthorized(text="unknown credential")
         return client
+
+
+def _download(played: Round, client: int, held: str) -> tuple[memoryview, Mapping[str, str]]:
+    """The values, then the pattern that they are under; and what the headers say of it."""
+    portion = played.portions[client]
+    values = memoryview(portion.vector.astype("<f4", copy=False).data).cast("B")
+    if not played.pattern:
+        return values, {}
+    tail = portion.tail(held)
+    told = {pattern.HEADER: played.pattern.text, pattern.BYTES_HEADER: str(len(tail))}
+    return memoryview(bytes(values) + tail) if tail else values, told
 
 
 async def _hollow(request: web.Request, size: int) -> web.StreamResponse:

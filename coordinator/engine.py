@@ -13,7 +13,8 @@ from coordinator.intake import TelemetryIntake
 from coordinator.limits import Limits
 from coordinator.model import GlobalModel
 from coordinator.registry import Client, Registry
-from coordinator.round import Onlooker, Round, RoundResult, Surroundings
+from coordinator.result import RoundResult
+from coordinator.round import Onlooker, Round, Surroundings
 from coordinator.status import Status
 from coordinator.summation import SumRule
 from coordinator.uploads import SpoolRoom

@@ -3,13 +3,16 @@
 What the words mean is known only to whoever implements this: learning enters by injection.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.pattern import PatternName
 from protocol.secagg.ring import Words
+from protocol.telemetry import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,23 @@ class Evaluation:
     per_client: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a round's sum came to."""
+
+    clipped_fraction: float
+    """Of the coordinates that clients sent."""
+    notes: Mapping[str, Json] = field(default_factory=dict)
+    """For the record of the round."""
+
+
 class UnusableSum(Exception):
     """The sum cannot be what honest clients sent: somebody lied, and who cannot be told."""
 
 
 class Portion(Protocol):
-    """The coordinates of the model that one client downloads and uploads: all of them, or those of
-    the sub-model that it was told to train."""
+    """The coordinates of the model that one client downloads and uploads: all that survive, or
+    those of the sub-model that it was told to train."""
 
     @property
     def vector(self) -> NDArray[np.float32]:
@@ -42,7 +55,11 @@ class Portion(Protocol):
         """Length of the client's vector in ring elements."""
 
     def spread(self, words: Words) -> Words:
-        """The client's vector at the whole model's length, zero where it has nothing."""
+        """The client's vector at the whole sum's length, zero where it has nothing."""
+
+    def tail(self, held: str) -> bytes:
+        """What follows the values of a download: the round's sparsity pattern, unless the client
+        holds it; told from the pattern of the name `held` where that is shorter."""
 
 
 class GlobalModel(Protocol):
@@ -51,16 +68,20 @@ class GlobalModel(Protocol):
         """The current parameters, flat."""
 
     @property
+    def pattern(self) -> PatternName:
+        """Which of them survive and travel, until the next sum is applied."""
+
+    @property
     def words(self) -> int:
-        """Length of a client's vector in ring elements."""
+        """Length of a client's vector in ring elements, under that pattern."""
 
     def portion(self, instruction: bytes) -> Portion:
         """Of a client that was told this; empty: the whole."""
 
-    def apply(self, total: Words, clients: int) -> float:
-        """Replace the model by the mean that `total`, a modular sum over so many, stands for.
+    def apply(self, total: Words, clients: int, round_: int) -> Applied:
+        """Replace the model by the mean that `total`, a modular sum over so many, stands for, and
+        prune it if this round is to. Called off the event loop.
 
-        Returns the fraction of coordinates that clients clipped. Called off the event loop.
         Raises UnusableSum and then leaves the model as it is."""
 
     async def evaluate(self) -> Evaluation: ...

@@ -16,17 +16,19 @@ from coordinator.gathering import Gathering
 from coordinator.limits import Limits
 from coordinator.model import GlobalModel, UnusableSum
 from coordinator.registry import ABSENT, Client
+from coordinator.result import RoundResult
 from coordinator.status import Status, Transfer
 from coordinator.summation import Place, Step, Summation, SumRule
 from coordinator.unmasking import Unmasking
 from coordinator.uploads import SpoolRoom, Upload, UploadRejected
+from protocol import pattern
 from protocol.checksum import UploadChecksum
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
 from protocol.messages import Message, RoundEnd
 from protocol.secagg.aggregate import Aggregate
 from protocol.secagg.packing import pack, packed_size, unpack
 from protocol.secagg.ring import Words
-from protocol.telemetry import Json, Tracer
+from protocol.telemetry import Tracer
 from strategies.interface import Cutoff, ServerHalf
 
 Onlooker = Callable[[int, Words], None]
@@ -50,30 +52,6 @@ class Surroundings:
     """Whether vectors are phantoms, which leave the sum as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoundResult:
-    round: int
-    attempt: int
-    participants: tuple[int, ...]
-    survivors: tuple[int, ...]
-    lost: Mapping[int, str]
-    """Phase in which each lost client was lost."""
-    arrivals_s: Mapping[int, float]
-    """Seconds from the plan to the whole upload."""
-    clipped_fraction: float
-    aggregation: str
-
-    def to_notes(self) -> dict[str, Json]:
-        return {
-            "attempt": self.attempt,
-            "participants": list(self.participants),
-            "survivors": list(self.survivors),
-            "lost": {str(client): phase for client, phase in self.lost.items()},
-            "clipped_fraction": self.clipped_fraction,
-            "aggregation": self.aggregation,
-        }
-
-
 class Round:
     def __init__(
         self,
@@ -87,6 +65,8 @@ class Round:
         self._parties = {client.id: client for client in parties}
         self._around = around
         self._tracer = around.tracer
+        self.pattern = around.model.pattern
+        """Under which values travel, both ways; every upload names it."""
         self._summation = _started(around, place, tuple(self._parties))
         plain = around.rule.aggregation == "plain"
         told = {c: around.strategy.instruction(c) if plain else b"" for c in self._parties}
@@ -116,8 +96,9 @@ class Round:
             with self._tracer.span("round", self._number):
                 survivors = await self._sum()
                 with self._tracer.span("apply", self._number):
-                    clipped = await asyncio.to_thread(
-                        self._around.model.apply, self._aggregate.words, len(survivors)
+                    applied = await asyncio.to_thread(
+                        self._around.model.apply,
+                        *(self._aggregate.words, len(survivors), self._number),
                     )
         except TooFewSurvivors as error:
             raise RoundFailed(f"{error}; lost: {self._lost_text()}") from error
@@ -134,7 +115,7 @@ class Round:
             tuple(sorted(survivors)),
             dict(self._lost),
             dict(self._arrivals_s),
-            clipped,
+            applied,
             self._around.rule.aggregation,
         )
 
@@ -256,6 +237,8 @@ class Round:
         due = self._phase == "collect" and gathering.awaits(client)
         if not due or client in self._uploading:
             raise ProtocolError("no vector is due from this client")
+        if request.headers.get(pattern.HEADER, "") != self.pattern.text:
+            raise ProtocolError("the vector is of other coordinates than this round's")
         uploads, ring_bits = self._around.status.uploads, self._around.rule.ring_bits
         size = packed_size(self.portions[client].words, ring_bits)
         uploads[client] = progress = Transfer(0, size)
@@ -326,7 +309,8 @@ class Round:
 def _started(around: Surroundings, place: Place, parties: tuple[int, ...]) -> Summation:
     rule, model = around.rule, around.model.vector.astype("<f4", copy=False)
     try:
-        plan = rule.plan(place, parties, memoryview(model.data).cast("B"))
+        known = memoryview(model.data).cast("B")
+        plan = rule.plan(place, parties, known, around.model.pattern)
         return rule.start(plan, around.strategy.instruction)
     except (LocalError, ProtocolError) as error:
         # A fleet that was large enough can shrink between rounds.

@@ -6,7 +6,7 @@ upload, and which messages close it. `coordinator.round` carries the steps out, 
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from protocol.errors import ProtocolError, TooFewSurvivors
@@ -21,6 +21,7 @@ from protocol.messages import (
     SealedShares,
     Unmask,
 )
+from protocol.pattern import NO_PATTERN, PatternName
 from protocol.secagg.active import SignedServer
 from protocol.secagg.choosing import ChoosingServer
 from protocol.secagg.keys import Randomness
@@ -202,18 +203,35 @@ class SumRule:
     randomness: Callable[[str], Randomness] = lambda purpose: os.urandom
     """A source for each purpose."""
     machine: Callable[[Terms], ServerMachine] = ServerMachine
-    training_digest: Callable[[memoryview], bytes] = lambda model: b""
-    """Of what clients train on a round's model, which the signed variant has them agree on."""
+    training_digest: Callable[[memoryview, bytes], bytes] = lambda model, pattern: b""
+    """Of what clients train on a round's model under its pattern, which the signed variant has them
+    agree on."""
 
-    def plan(self, place: Place, parties: tuple[int, ...], model: memoryview) -> Plan:
+    def plan(
+        self,
+        place: Place,
+        parties: tuple[int, ...],
+        model: memoryview,
+        pattern: PatternName = NO_PATTERN,
+    ) -> Plan:
+        plan = replace(
+            self._plan(place, parties),
+            pattern_version=pattern.version,
+            pattern_digest=pattern.digest,
+            surviving=pattern.surviving,
+        )
+        if self.identities is None or self.aggregation == "plain":
+            return plan
+        return replace(plan, training=self.training_digest(model, pattern.digest))
+
+    def _plan(self, place: Place, parties: tuple[int, ...]) -> Plan:
         if self.aggregation == "plain":
             return Plan(*place, parties, self.aggregation, 0)
         threshold, neighbours = self.degree(len(parties))
         drawn = neighbours and self.identities is None  # otherwise clients choose
         draw = self.randomness(f"graph of round {place[0]} attempt {place[1]}")
         seed = draw(GRAPH_SEED_BYTES) if drawn else b""
-        training = b"" if self.identities is None else self.training_digest(model)
-        return Plan(*place, parties, self.aggregation, threshold, neighbours, seed, training)
+        return Plan(*place, parties, self.aggregation, threshold, neighbours, seed)
 
     def start(self, plan: Plan, instruction: Callable[[int], bytes]) -> Summation:
         """`instruction` says what a client is told to train, which nobody is in a secure sum."""

@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.selection import Kept
 from learning.structure import Axis, Keep, Parameter, Structure, StructureError, Vector
 
 Counts = Literal["total", "neuron", "pair"]
@@ -89,19 +90,23 @@ class VectorLayout:
         summed: NDArray[np.float64],
         counts: NDArray[np.int64],
         divisor: Divisor = "participation",
+        kept: Kept | None = None,
     ) -> Vector:
-        """The update of the model, from summed weighted updates and summed counts.
+        """The update of the model, from summed weighted updates and summed counts; `kept`: of these
+        coordinates only, which are all that `summed` has.
 
         `all` divides by every client's weight, trained or not: the naive mean, which shrinks
         what only some clients trained. Coordinates that nobody trained stay as they are (0).
         """
-        if summed.shape != (self.structure.size,):
-            raise StructureError(f"expected [{self.structure.size}], got {list(summed.shape)}")
+        size = self.structure.size if kept is None else int(np.count_nonzero(kept))
+        if summed.shape != (size,):
+            raise StructureError(f"expected [{size}], got {list(summed.shape)}")
         self._check_counts(counts)
         delta = np.empty(summed.shape, np.float32)
+        rows = self._rows if kept is None else self._rows[:, kept]
         for start in range(0, delta.size, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            trained = counts[self._rows[:, chunk]].min(axis=0)
+            trained = counts[rows[:, chunk]].min(axis=0)
             below = trained if divisor == "participation" else counts[0]
             quotient = np.zeros(trained.shape, np.float64)
             np.divide(summed[chunk], below, out=quotient, where=trained > 0)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from learning.partition import Indices
+from learning.selection import Kept
 from learning.structure import Keep, Vector
 from learning.submodel import SubModel
 from learning.task import TaskSettings
@@ -46,6 +47,8 @@ class TrainingJob:
     seed: int = 0
     max_batches: int | None = None
     """Stop after so many optimiser steps (for calibration); None: train all epochs."""
+    kept: Kept | None = None
+    """Which coordinates of the model survive; the others are and stay zero. None: all do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +75,7 @@ def train(job: TrainingJob) -> TrainingResult:
     start = sub.extract(job.vector)
     trained = start.copy()
     module = task.model.module(sub.widths, sub.named(trained))
+    held_at_zero = _hold_at_zero(job, sub, module)
     optimiser = OPTIMISERS[job.optimiser](job, module)
     loss_sum, seen, batches = 0.0, 0, 0
     for indices in _batches(job, task.share(job.client)):
@@ -82,12 +86,34 @@ def train(job: TrainingJob) -> TrainingResult:
         if not np.isfinite(value):
             raise _diverged(job, f"loss {value} in batch {batches + 1}")
         loss.backward()  # type: ignore[no-untyped-call]
+        held_at_zero()
         optimiser.step()
         loss_sum, seen, batches = loss_sum + value * len(indices), seen + len(indices), batches + 1
     if not np.isfinite(trained).all():
         raise _diverged(job, "weights that are not finite")
     update = sub.expand(trained - start)
     return TrainingResult(update, loss_sum / seen, task.examples(job.client), batches)
+
+
+def _hold_at_zero(job: TrainingJob, sub: SubModel, module: nn.Module) -> Callable[[], None]:
+    """Weights that do not survive begin at zero; what is returned takes their gradients away before
+    each step, so that they stay there. The survivors learn what they would if the pruned weights
+    were set to zero before each batch, as the source does."""
+    if job.kept is None:
+        return lambda: None
+    kept = sub.named(job.kept[sub.mask].astype(np.float32))
+    parameters = dict(module.named_parameters())
+    masks = [(parameters[name], torch.from_numpy(mask)) for name, mask in kept.items()]
+    with torch.no_grad():
+        for parameter, mask in masks:
+            parameter.mul_(mask)
+
+    def hold() -> None:
+        for parameter, mask in masks:
+            if parameter.grad is not None:
+                parameter.grad.mul_(mask)
+
+    return hold
 
 
 def compute_alike() -> None:

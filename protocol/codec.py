@@ -76,6 +76,9 @@ KINDS: Mapping[str, tuple[type[m.Message], Mapping[str, Reader[object]]]] = Mapp
                 "neighbours": field.integer(0, MAX_CLIENTS),
                 "graph_seed": field.none_or_exactly(GRAPH_SEED_BYTES),
                 "training": field.none_or_exactly(DIGEST_BYTES),
+                "pattern_version": field.integer(0, MAX_ID),
+                "pattern_digest": field.none_or_exactly(DIGEST_BYTES),
+                "surviving": field.integer(0, MAX_ID),
             },
         ),
         "public_keys": (

@@ -9,9 +9,10 @@ only, stays out of `repr`, so that no log line and no traceback can carry it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from protocol.pattern import PatternName
 from protocol.telemetry import Json
 
-VERSION = 3
+VERSION = 4
 
 
 # --- joining: Hello -> Challenge -> Proof -> Welcome (or Refused) -> Ready
@@ -87,6 +88,15 @@ class Plan:
     training: bytes = b""
     """`ClientSettings.training_digest` of this round, against an active coordinator: what all train
     alike; empty otherwise."""
+    pattern_version: int = 0
+    """Of the shared sparsity pattern under which values travel this round, both ways; 0: none."""
+    pattern_digest: bytes = b""
+    surviving: int = 0
+    """How many coordinates of the model it leaves."""
+
+    @property
+    def pattern(self) -> PatternName:
+        return PatternName(self.pattern_version, self.pattern_digest, self.surviving)
 
 
 @dataclass(frozen=True, slots=True)

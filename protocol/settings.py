@@ -52,12 +52,13 @@ class ClientSettings:
     precompute: bool
     """Whether masks are expanded while the model is downloaded and trained."""
 
-    def training_digest(self, model: bytes | memoryview) -> bytes:
-        """SHA-256 of these settings and the bytes of a round's model, little-endian float32: of all
-        that a coordinator says about what to train."""
+    def training_digest(self, model: bytes | memoryview, pattern: bytes = b"") -> bytes:
+        """SHA-256 of these settings, the bytes of a round's model, little-endian float32, and the
+        digest of its sparsity pattern: of all that a coordinator says about what to train."""
         settings = json.dumps(self.to_mapping(), sort_keys=True, separators=(",", ":")).encode()
         digest = hashlib.sha256(_LABEL + len(settings).to_bytes(4) + settings)
         digest.update(model)
+        digest.update(pattern)
         return digest.digest()
 
     def to_mapping(self) -> dict[str, Json]:

@@ -8,23 +8,25 @@ from collections.abc import Mapping
 
 from strategies.clip import CLIP
 from strategies.clip_network import CLIP_NETWORK
+from strategies.combination import CannotCombine, combined
 from strategies.deadline import DEADLINE
 from strategies.exclude import EXCLUDE
+from strategies.fedsparsify import FEDSPARSIFY_GLOBAL, FEDSPARSIFY_LOCAL
 from strategies.fluid import FLUID
 from strategies.interface import Strategy
 from strategies.none import NONE
 from strategies.ordered_dropout import ORDERED_DROPOUT
 from strategies.random_dropout import RANDOM_DROPOUT
+from strategies.sparse_baselines import ONE_SHOT, RANDOM_GRADUAL, SNIP
 
 STRATEGIES: Mapping[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
         *(NONE, EXCLUDE, DEADLINE, RANDOM_DROPOUT, ORDERED_DROPOUT),
-        *(CLIP, CLIP_NETWORK, FLUID),
+        *(CLIP, CLIP_NETWORK, FLUID, FEDSPARSIFY_GLOBAL, FEDSPARSIFY_LOCAL),
+        *(ONE_SHOT, RANDOM_GRADUAL, SNIP),
     )
 }
-
-NOT_BUILT_YET = ("fedsparsify-global", "fedsparsify-local")
 
 
 class UnknownStrategy(ValueError):
@@ -32,10 +34,14 @@ class UnknownStrategy(ValueError):
 
 
 def lookup(name: str) -> Strategy:
-    """Raises UnknownStrategy, also for known strategies and combinations not built yet."""
+    """A strategy of the table, or two of them as one: `A+B`. Raises UnknownStrategy."""
     if name in STRATEGIES:
         return STRATEGIES[name]
     parts = name.split("+")
-    known = all(part in STRATEGIES or part in NOT_BUILT_YET for part in parts)
-    fault = "not built yet" if known else "no strategy of that name"
+    try:
+        if len(parts) > 1 and all(part in STRATEGIES for part in parts):
+            return combined(*[STRATEGIES[part] for part in parts])
+        fault = "no strategy of that name"
+    except CannotCombine as error:
+        fault = str(error)
     raise UnknownStrategy(f"strategy: {name}: {fault}; choose from {', '.join(STRATEGIES)}")

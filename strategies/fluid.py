@@ -229,5 +229,6 @@ FLUID = Strategy(
     client=_client,
     counts=lambda settings: "neuron",
     needs_plain=True,
+    alone="it sends each straggler a part of the model of its own",
     when_drawn="votes come from whoever is drawn; stragglers stay known while they are away",
 )

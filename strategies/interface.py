@@ -11,6 +11,7 @@ from typing import Protocol
 
 from learning.layout import Counts
 from learning.structure import Keep, Structure, Vector
+from strategies.pruning import Pruning
 from strategies.rates import FitCurve
 from strategies.settings import StrategySettings
 from strategies.state import State
@@ -152,5 +153,9 @@ class Strategy:
     """Whether it may lose up to `straggler_share` of the clients in a round on purpose."""
     needs_plain: bool = False
     """Whether it needs to see single updates, and so cannot run under secure aggregation."""
+    pruning: Callable[[StrategySettings, Structure], Pruning] | None = None
+    """What prunes weights for everybody; None: nothing does."""
+    alone: str = ""
+    """Why it cannot be combined with others, in one line; empty: it can."""
     when_drawn: str = ""
     """What is different for it where each round has other clients, in one line."""

@@ -135,8 +135,10 @@ class History:
             return None
         if self._latest[1] is self._before[1]:
             return None
-        update = self._latest[1] - self._before[1]
-        return (self._before[1], update) if update.any() else None
+        # What has become zero was pruned for everybody: no evidence of what training changes.
+        before = np.where(self._latest[1] == 0, np.float32(0), self._before[1])
+        update = self._latest[1] - before
+        return (before, update) if update.any() else None
 
 
 class GlobalEvidenceChoice:

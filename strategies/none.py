@@ -71,4 +71,5 @@ NONE = Strategy(
     server=everybody,
     client=full_model,
     counts=lambda settings: "total",
+    alone="it adds nothing to others",
 )

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from learning.layout import VectorLayout, layout_of
+from learning.selection import Selection
 from learning.structure import Keep, Structure, Vector, kept_sizes
 from learning.submodel import SubModel
 from learning.task import Task, TaskSettings
 from learning.tasks import initial_vector, load_task
 from learning.training import TrainingJob, planned, train, work
+from learning.upload import UploadLayout
 from protocol.errors import ProtocolError
 from protocol.messages import Plan
 from protocol.secagg.ring import FixedPoint
@@ -23,10 +25,12 @@ from protocol.work import Tally
 from strategies import lookup
 from strategies.instruction import decode_keep
 from strategies.interface import ClientHalf
+from strategies.pruning import Pruning
 from strategies.rates import FitCurve
 from strategies.settings import SettingsError, StrategySettings
 from worker.machine import Machine
 from worker.memory import Forgetful, Memory
+from worker.patterns import HeldPattern
 
 PROBED_RATIOS = (1.0, 0.75, 0.5)
 """Keep ratios at which one batch is timed: two would do for a line, three average noise."""
@@ -55,14 +59,28 @@ class Client:
     fixed_point: FixedPoint
     strategy: ClientHalf
     device: Device
+    pruning: Pruning | None = None
+    """What prunes weights for everybody."""
     memory: Memory = field(default_factory=Forgetful)
+    held: HeldPattern = field(default_factory=HeldPattern)
 
-    @property
-    def words(self) -> int:
-        """Length of the masked vector: update, participation counts, clipped share."""
-        return self.task.structure.size + self.layout.length + 1
+    def upload(self, values: int) -> UploadLayout:
+        """Of a round in which so many coordinates travel."""
+        votes = "none" if self.pruning is None else self.pruning.votes
+        return UploadLayout.of(values, self.layout.length, votes, self.fixed_point)
 
-    def portion(self, instruction: bytes) -> SubModel | None:
+    def measures_gradient(self, round_: int) -> bool:
+        """Whether it does, instead of training."""
+        return self.pruning is not None and self.pruning.gradient_round == round_
+
+    def check_pattern(self, plan: Plan) -> None:
+        """Raises ProtocolError for a pattern that this run cannot have."""
+        if self.pruning is None:
+            raise ProtocolError(f"{self.settings.strategy} takes no pattern")
+        if plan.surviving > self.task.structure.size:
+            raise ProtocolError("the plan names more coordinates than the model has")
+
+    def portion(self, instruction: bytes) -> Selection | None:
         """What travels, both ways, where the coordinator says what to train; None: everything.
         Raises ProtocolError if nobody is to say so in this run."""
         if not instruction:
@@ -70,7 +88,7 @@ class Client:
         if not lookup(self.settings.strategy).needs_plain:
             raise ProtocolError(f"{self.settings.strategy} takes no instruction")
         keep = decode_keep(self.task.structure, instruction)[1]
-        return SubModel(self.task.structure, keep)
+        return Selection(SubModel(self.task.structure, keep).mask)
 
     def check_training(self, plan: Plan, model: Vector) -> None:
         """Raises ProtocolError unless settings and model are those that all others train with, as
@@ -78,7 +96,7 @@ class Client:
         if not plan.training:
             return
         data = memoryview(model.astype("<f4", copy=False).data).cast("B")
-        if self.settings.training_digest(data) != plan.training:
+        if self.settings.training_digest(data, plan.pattern_digest) != plan.training:
             raise ProtocolError("the model or the settings are not those that the plan names")
 
     @property
@@ -119,6 +137,7 @@ async def prepare_client(
         ),
         strategy=half,
         device=device,
+        pruning=strategy.pruning and strategy.pruning(strategy_settings, task.structure),
         memory=memory,
     )
 

@@ -37,9 +37,14 @@ class HollowTransfers(Transfers):
         return no_model(length)
 
     async def upload(
-        self, round_: int, attempt: int, pieces: Iterable[memoryview], total_bytes: int
+        self,
+        round_: int,
+        attempt: int,
+        pieces: Iterable[memoryview],
+        total_bytes: int,
+        under: str = "",
     ) -> None:
-        """`pieces` are not asked for."""
+        """`pieces` are not asked for; hollow runs know no patterns."""
         headers = {
             **self._headers,
             "Content-Length": str(CHECKSUM_BYTES),

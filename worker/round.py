@@ -6,31 +6,35 @@ to the device; training, masks and keys are.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
 
+from learning.gradient import gradient
+from learning.pattern_codec import most_bytes
+from learning.selection import Selection
 from learning.structure import Vector
-from learning.submodel import SubModel
-from learning.training import TrainingResult, train, work
+from learning.training import train, work
 from protocol.messages import Plan
 from protocol.secagg.packing import pack, packed_size
-from protocol.secagg.ring import Words
 from protocol.work import Operation
-from strategies.interface import Decision, Outcome, RoundView
+from strategies.interface import Outcome, RoundView
 from worker.channel import Channel
 from worker.client import Client
+from worker.encoding import Fit, encode
 from worker.party import Party
 from worker.transfer import PIECE_BYTES, Transfers
 
 _ZERO = np.zeros(())
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    decision: Decision
-    result: TrainingResult
+@dataclass(frozen=True, slots=True, eq=False)
+class Download:
+    model: Vector
+    """Whole; zero where nothing travels."""
+    travels: Selection | None
+    """Which coordinates do, both ways; None: all."""
     seconds: float
 
 
@@ -63,7 +67,8 @@ class ClientRound:
         client = self._client
         notes = await self._party.open(client.strategy.note())
         if client.settings.precompute:
-            self._party.expand_ahead(client.words, client.settings.ring_bits)
+            values = self._plan.surviving or client.task.structure.size
+            self._party.expand_ahead(client.upload(values).words, client.settings.ring_bits)
         # Up to here its vector can still be given up; an upload is answered, however late.
         fit, body, download_s = await self._unless_overtaken(self._prepare(notes))
         upload_s = await self._upload(body)
@@ -80,23 +85,37 @@ class ClientRound:
         await self._party.unmask()
 
     async def _prepare(self, notes: Mapping[int, bytes]) -> tuple[Fit, Body, float]:
-        part = self._client.portion(self._party.instruction)
-        model, download_s = await self._download(part)
-        await asyncio.to_thread(self._client.check_training, self._plan, model)
-        fit = await self._fit(model, notes)
-        return fit, await self._mask(fit, part), download_s
+        loaded = await self._download()
+        await asyncio.to_thread(self._client.check_training, self._plan, loaded.model)
+        fit = await self._fit(loaded, notes)
+        return fit, await self._mask(fit, loaded), loaded.seconds
 
-    async def _download(self, part: SubModel | None) -> tuple[Vector, float]:
-        size = self._client.task.structure.size if part is None else part.size
-        with self._tracer.span("download", self._plan.round):
+    async def _download(self) -> Download:
+        client, plan = self._client, self._plan
+        size, part = client.task.structure.size, client.portion(self._party.instruction)
+        with self._tracer.span("download", plan.round):
             start_s = self._tracer.now()
-            model = await self._transfers.download_model(self._plan.round, size)
-            download_s = self._tracer.now() - start_s
-        return (model if part is None else part.expand(model)), download_s
+            if plan.pattern:
+                values, part = await self._under_pattern()
+            else:
+                length = size if part is None else part.size
+                values = await self._transfers.download_model(plan.round, length)
+            seconds = self._tracer.now() - start_s
+        return Download(values if part is None else part.expand(values), part, seconds)
 
-    async def _fit(self, model: Vector, notes: Mapping[int, bytes]) -> Fit:
+    async def _under_pattern(self) -> tuple[Vector, Selection]:
+        """The surviving values, and which they are."""
+        client, plan = self._client, self._plan
+        size = client.task.structure.size
+        client.check_pattern(plan)
+        values, tail = await self._transfers.download_surviving(
+            plan.round, plan.pattern, (client.held.text, most_bytes(size))
+        )
+        return values, await asyncio.to_thread(client.held.take, plan.pattern, tail, size)
+
+    async def _fit(self, loaded: Download, notes: Mapping[int, bytes]) -> Fit:
         client, round_ = self._client, self._plan.round
-        view = RoundView(round_, client.id, notes, model, self._party.instruction)
+        view = RoundView(round_, client.id, notes, loaded.model, self._party.instruction)
         decision = await asyncio.to_thread(client.strategy.decide, view)
         with self._tracer.span("fit", round_) as span:
             span |= {
@@ -106,10 +125,14 @@ class ClientRound:
                 "predicted_s": decision.predicted_s,
                 "reason": decision.reason,
             }
-            job = client.job(round_, model, decision.keep)
+            job = client.job(round_, loaded.model, decision.keep)
+            if self._plan.pattern and loaded.travels is not None:
+                job = replace(job, kept=loaded.travels.kept)
+            measures = client.measures_gradient(round_)
+            job = replace(job, epochs=1) if measures else job
             todo = await asyncio.to_thread(work, job)
             start_s = self._tracer.now()
-            result = await client.device.trainer.run(todo, train, job)
+            result = await client.device.trainer.run(todo, gradient if measures else train, job)
             fit_s = self._tracer.now() - start_s
             span |= {
                 "loss": result.loss if isfinite(result.loss) else None,
@@ -119,29 +142,26 @@ class ClientRound:
             }
         return Fit(decision, result, fit_s)
 
-    async def _mask(self, fit: Fit, part: SubModel | None) -> Body:
+    async def _mask(self, fit: Fit, loaded: Download) -> Body:
         """The bytes to upload: quantised, weighted, with counts, masked, packed."""
+        client, part = self._client, loaded.travels
+        values = client.task.structure.size if part is None else part.size
+        length = client.upload(values).words
         if self._transfers.hollow:
-            return await self._mask_nothing(part)
-        client = self._client
-        left_out = 0 if part is None else client.task.structure.size - part.size
-        quantising = {Operation.QUANTISED_VALUE: float(client.words - left_out)}
+            return await self._mask_nothing(length)
+        quantising = {Operation.QUANTISED_VALUE: float(length)}
         with self._tracer.span("mask", self._plan.round) as span:
             words, clipped = await client.device.cpu.run(
-                quantising, encode, client, fit, self._plan.round
+                quantising, encode, client, fit, (self._plan.round, loaded.model, part)
             )
-            span["clipped_fraction"] = clipped / client.task.structure.size
-            if part is not None:
-                size = client.task.structure.size
-                words = np.concatenate([words[:size][part.mask], words[size:]])
+            span["clipped_fraction"] = clipped / values
             await self._party.mask(words)
             packed = await asyncio.to_thread(pack, words, client.settings.ring_bits)
             return Body(len(packed), packed)
 
-    async def _mask_nothing(self, part: SubModel | None) -> Body:
+    async def _mask_nothing(self, length: int) -> Body:
         """The same charged for a vector that does not exist."""
         client = self._client
-        length = client.words - (0 if part is None else client.task.structure.size - part.size)
         quantising = {Operation.QUANTISED_VALUE: float(length)}
         with self._tracer.span("mask", self._plan.round) as span:
             await client.device.cpu.run(quantising, _nothing)
@@ -154,29 +174,10 @@ class ClientRound:
         pieces = (view[i : i + PIECE_BYTES] for i in range(0, len(view), PIECE_BYTES))
         with self._tracer.span("upload", self._plan.round):
             start_s = self._tracer.now()
-            await self._transfers.upload(self._plan.round, self._plan.attempt, pieces, body.size)
+            place, named = (self._plan.round, self._plan.attempt), self._plan.pattern.text
+            await self._transfers.upload(*place, pieces, body.size, named)
             return self._tracer.now() - start_s
 
 
 def _nothing() -> None:
     """Charged, not computed."""
-
-
-def encode(client: Client, fit: Fit, round_: int) -> tuple[Words, int]:
-    """A client's vector in ring elements before masking, and how many coordinates were clipped.
-
-    [update, weighted and quantised] ++ [participation counts] ++ [share of clipped coordinates]:
-    the last tells the mean over clients without telling anybody's own. Chance, if it rounds, is
-    keyed by (seed, round, client) and protects nothing: the masks do.
-    """
-    fixed_point, weight = client.fixed_point, fit.result.examples
-    size = client.task.structure.size
-    words: Words = np.zeros(client.words, dtype=fixed_point.word)
-    update, chance = fit.result.update, None
-    if client.settings.rounding == "stochastic":
-        chance = np.random.Generator(np.random.SFC64([client.settings.seed, round_, client.id]))
-    clipped = fixed_point.quantise(update, weight, words[:size], chance)
-    share = round(clipped / size * fixed_point.share_parts)
-    counts = client.layout.weights(fit.decision.keep, weight)
-    fixed_point.encode_integers(np.append(counts, share), words[size:])
-    return words, clipped

@@ -4,14 +4,16 @@ An upload is the vector's words and then their checksum, so that a half-arrived 
 known as such before it touches a sum.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol import pattern
 from protocol.checksum import UploadChecksum
+from protocol.pattern import PatternName
 from protocol.sizes import CHECKSUM_BYTES
 from wire.inflow import Inflow
 
@@ -38,33 +40,66 @@ class Transfers:
 
     async def download_model(self, round_: int, length: int) -> NDArray[np.float32]:
         """The global model of `round_` as `length` little-endian float32."""
+        return (await self._downloaded(round_, length, {}, _no_tail))[0]
+
+    async def download_surviving(
+        self, round_: int, named: PatternName, holds: tuple[str, int]
+    ) -> tuple[NDArray[np.float32], bytes]:
+        """The values under a pattern, and what is sent of the pattern to a client that `holds` the
+        one of that name; at most so many bytes."""
+        held, most = holds
+
+        def tail(response: aiohttp.ClientResponse) -> int:
+            if response.headers.get(pattern.HEADER, "") != named.text:
+                raise TransferFailed("model: under another pattern than the plan's")
+            told = response.headers.get(pattern.BYTES_HEADER, "")
+            if not (told.isascii() and told.isdecimal() and len(told) < 10 and int(told) <= most):
+                raise TransferFailed("model: no length of a pattern")
+            return int(told)
+
+        return await self._downloaded(
+            round_, named.surviving, {pattern.HELD_HEADER: held} if held else {}, tail
+        )
+
+    async def _downloaded(
+        self, round_: int, length: int, asked: Mapping[str, str], tail: "Tail"
+    ) -> tuple[NDArray[np.float32], bytes]:
+        """So many values, and the bytes behind them."""
         url = f"{self._url}/v1/model/{round_}"
-        vector = np.empty(length, dtype="<f4")
-        place = _Vector(memoryview(vector.data).cast("B"))
-        size = len(place.left)
+        headers = {**self._headers, **asked}
         try:
             async with self._session.get(
-                url, headers=self._headers, read_bufsize=READ_BYTES, auto_decompress=False
+                url, headers=headers, read_bufsize=READ_BYTES, auto_decompress=False
             ) as response:
                 await accepted(response)
+                size = 4 * length + tail(response)
                 if response.content_length != size:
                     raise TransferFailed(f"model: {response.content_length} bytes, not {size}")
                 if "Content-Encoding" in response.headers:
                     raise TransferFailed("model: encoded")
-                await _received(response, place)
+                body = np.empty(size, np.uint8)
+                await _received(response, _Vector(memoryview(body.data)))
         except (aiohttp.ClientError, OSError) as error:
             raise TransferFailed(f"download broke off: {type(error).__name__}") from error
-        return vector.astype(np.float32, copy=False)
+        vector = body[: 4 * length].view("<f4").astype(np.float32, copy=False)
+        return vector, body[4 * length :].tobytes()
 
     async def upload(
-        self, round_: int, attempt: int, pieces: Iterable[memoryview], total_bytes: int
+        self,
+        round_: int,
+        attempt: int,
+        pieces: Iterable[memoryview],
+        total_bytes: int,
+        under: str = "",
     ) -> None:
-        """Stream the vector's bytes; returns once the coordinator has all of them, checked."""
+        """Stream the vector's bytes, whose values are `under` the pattern of that name; returns
+        once the coordinator has all of them, checked."""
         url = f"{self._url}/v1/vector/{round_}/{attempt}"
         headers = {
             **self._headers,
             "Content-Length": str(total_bytes + CHECKSUM_BYTES),
             "Content-Type": "application/octet-stream",
+            **({pattern.HEADER: under} if under else {}),
         }
         try:
             checksum = UploadChecksum(self._credential, (round_, attempt))
@@ -73,6 +108,14 @@ class Transfers:
                 await accepted(response)
         except (aiohttp.ClientError, OSError) as error:
             raise TransferFailed(f"upload broke off: {type(error).__name__}") from error
+
+
+Tail = Callable[[aiohttp.ClientResponse], int]
+"""How many bytes follow a model's values. Raises TransferFailed."""
+
+
+def _no_tail(response: aiohttp.ClientResponse) -> int:
+    return 0
 
 
 @dataclass(slots=True)

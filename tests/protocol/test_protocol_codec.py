@@ -71,6 +71,9 @@ MESSAGES: dict[type, st.SearchStrategy[m.Message]] = {
         neighbours=st.integers(0, MAX_CLIENTS),
         graph_seed=st.just(b"") | KEY,
         training=st.just(b"") | KEY,
+        pattern_version=st.integers(0, MAX_ID),
+        pattern_digest=st.just(b"") | KEY,
+        surviving=st.integers(0, MAX_ID),
     ),
     m.PublicKeys: st.builds(
         m.PublicKeys,

@@ -130,7 +130,8 @@ class TwoFaced:
         self.asked += 1
         whole = self.model.portion(instruction)
         vector = -whole.vector if self.asked == 3 else whole.vector
-        return SimpleNamespace(vector=vector, words=whole.words, spread=whole.spread)
+        kept = {"words": whole.words, "spread": whole.spread, "tail": whole.tail}
+        return SimpleNamespace(vector=vector, **kept)
 
 
 @pytest.mark.parametrize("aggregation", ["secagg", "secagg+"])
