@@ -9,7 +9,7 @@ tracer.
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from contextlib import _GeneratorContextManager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from commands.absence import Playing
@@ -127,7 +127,7 @@ class HeardTracer(Tracer):
 
     on_phase: Callable[[int, str], None] = staticmethod(lambda round_, phase: None)
 
-    def span(self, phase: str, round_: int) -> _GeneratorContextManager[dict[str, Json]]:
+    def span(self, phase: str, round_: int) -> AbstractContextManager[dict[str, Json]]:
         self.on_phase(round_, phase)
         return super().span(phase, round_)
 

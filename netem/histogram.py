@@ -30,7 +30,8 @@ class LogHistogram:
             index = min(_BINS - 1, 1 + int(_BINS_PER_DECADE * math.log10(value / self._floor)))
         self._counts[index] += 1
         self._total += 1
-        self._maximum = max(self._maximum, value)
+        if value > self._maximum:
+            self._maximum = value
 
     def merge(self, others: Iterable["LogHistogram"]) -> None:
         for other in others:

@@ -177,6 +177,9 @@ class ShapedTransport(asyncio.Transport):
     # What the links report.
 
     def up_arrived(self, items: list[Piece | Signal]) -> None:
+        if len(items) == 1 and type(items[0]) is bytes:  # nearly always
+            self._real.write(items[0])
+            return
         ready = deque(items)
         while ready and self._up.open:
             item = _next_joined(ready)
@@ -191,6 +194,13 @@ class ShapedTransport(asyncio.Transport):
         self._match_writer()
 
     def down_arrived(self, items: list[Piece | Signal]) -> None:
+        straight = self._reading and not self._inbox and not self._emptying
+        if straight and len(items) == 1 and type(items[0]) is bytes:
+            self._emptying = True  # nearly always: what is next in line goes straight through
+            self._deliver(items[0])
+            self._emptying = False
+            self._empty_inbox()
+            return
         self._inbox.extend(items)
         self._inbox_bytes += sum(len(item) for item in items if not callable(item))
         self._empty_inbox()
@@ -237,6 +247,10 @@ class ShapedTransport(asyncio.Transport):
 
     def _deliver(self, data: Buffer) -> None:
         """To the protocol, or to one after the other should the first give the connection away."""
+        if type(data) is bytes and isinstance(self._protocol, asyncio.Protocol):
+            if not self._closing:
+                self._guard(self._protocol.data_received, data)
+            return
         view = memoryview(data)
         while view and not self._closing:
             protocol = self._protocol

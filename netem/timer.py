@@ -168,7 +168,8 @@ class _LoopAlarm:
         self._handle, self._when_s = None, math.inf
 
     def _rung(self) -> None:
-        self.disarm()
+        self._handle, self._when_s = None, math.inf
+        self._armed.discard(self)
         self._ring()
 
 
@@ -178,9 +179,7 @@ class LoopTimer:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._armed: set[_LoopAlarm] = set()
-
-    def now(self) -> float:
-        return self._loop.time()
+        self.now = loop.time
 
     def alarm(self, ring: Callable[[], None]) -> Alarm:
         return _LoopAlarm(self._loop, self._armed, ring)

@@ -208,8 +208,13 @@ def _decode(data: bytes) -> m.Message:
         raise ProtocolError(_line(error)) from None
 
 
+_SCALARS = frozenset({int, bytes, str, tuple})
+
+
 def _ascending(value: object) -> object:
     """Maps by client are collected in any order and sent in one."""
+    if type(value) in _SCALARS:  # nearly all, and asking for a Mapping takes long
+        return value
     if isinstance(value, Mapping) and all(type(key) is int for key in value):
         return {key: value[key] for key in sorted(value)}
     return value

@@ -7,7 +7,9 @@ to the device; training, masks and keys are.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
@@ -166,7 +168,7 @@ class ClientRound:
         with self._tracer.span("mask", self._plan.round) as span:
             await client.device.cpu.run(quantising, _nothing)
             span["clipped_fraction"] = 0.0
-            await self._party.mask(np.broadcast_to(_ZERO.astype(client.fixed_point.word), length))
+            await self._party.mask(_no_words(length, client.fixed_point.word))
         return Body(packed_size(length, client.settings.ring_bits), memoryview(b""))
 
     async def _upload(self, body: Body) -> float:
@@ -177,6 +179,12 @@ class ClientRound:
             place, named = (self._plan.round, self._plan.attempt), self._plan.pattern.text
             await self._transfers.upload(*place, pieces, body.size, named)
             return self._tracer.now() - start_s
+
+
+@lru_cache(maxsize=8)
+def _no_words(length: int, word: type[np.unsignedinteger[Any]]) -> Words:
+    """Zeros that take no room; nobody may write into them."""
+    return np.broadcast_to(_ZERO.astype(word), length)
 
 
 def _nothing() -> None:

@@ -210,6 +210,9 @@ class MemoryTransport(asyncio.Transport):
             self._guard(self._protocol.phantom_received, phantom)
 
     def _deliver(self, data: bytes) -> None:
+        if isinstance(self._protocol, asyncio.Protocol):
+            self._guard(self._protocol.data_received, data)
+            return
         view = memoryview(data)
         while view and not self._closing:
             protocol = self._protocol  # which may give the connection away in between
