@@ -166,9 +166,10 @@ class MemoryTransport(asyncio.Transport):
             return
         peer = self._peer
         if peer._sent:
-            data = peer._take(READ_BYTES)
-            if isinstance(data, Phantom):
+            while isinstance(data := peer._take(READ_BYTES), Phantom):
                 self._pass_on(data)
+                if not peer._sent or not self._reading or self._closing:
+                    break
             else:
                 self._deliver(data)
             peer._match_writer()
