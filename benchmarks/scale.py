@@ -1,5 +1,6 @@
 """How large a fleet the virtual clock carries: `python -m benchmarks.scale [--cases 100x10]`.
 
+A case is DEVICESxROUNDS or FLEETxROUNDS: `python -m benchmarks.scale --cases population-1000x100`.
 Cryptography and training are modelled, bodies are phantoms, TCP senders go by rounds; the rest is
 real: aiohttp, messages, links, records. Clients share the task's few examples.
 Each case is played in a process of its own, so that its peak memory is its own; the wall time is
@@ -7,11 +8,11 @@ that of the whole command, joining and the report included.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,51 +30,60 @@ network = "{network}"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", default="20x5,100x5", help="DEVICESxROUNDS,...")
+    parser.add_argument("--cases", default="20x5,100x5", help="DEVICESxROUNDS or FLEETxROUNDS,...")
     parser.add_argument("--aggregation", default="plain", choices=("plain", "secagg", "secagg+"))
     parser.add_argument("--device", default="galaxy-note10")
     parser.add_argument("--drawn", type=int, metavar="N", help="clients a round (all)")
     parser.add_argument("--network", default="verizon-lte")
     arguments = parser.parse_args()
     shown = Table(title=f"modelled rounds, {arguments.aggregation}, {os.cpu_count()} cores")
-    for column in ("devices", "rounds", "wall s", "CPU s", "worker-rounds/s", "peak MB", "run s"):
+    for column in ("devices", "rounds", "worker-rounds", "wall s", "CPU s", "a second", "peak MB"):
         shown.add_column(column, justify="right")
     for case in arguments.cases.split(","):
-        devices, rounds = map(int, case.split("x"))
-        wall_s, cpu_s, peak_mb, run_s = _play(devices, rounds, arguments)
-        rate = min(devices, arguments.drawn or devices) * rounds / wall_s
-        cells = (f"{wall_s:.1f}", f"{cpu_s:.1f}", f"{rate:.0f}", f"{peak_mb:.0f}", f"{run_s:.0f}")
-        shown.add_row(str(devices), str(rounds), *cells)
-        print(f"{case}: {wall_s:.1f} s", file=sys.stderr, flush=True)
+        devices, _, rounds = case.rpartition("x")
+        played = _play(devices, int(rounds), arguments)
+        cells = (f"{played.wall_s:.1f}", f"{played.cpu_s:.1f}")
+        rate = f"{played.worker_rounds / played.wall_s:.0f}"
+        shown.add_row(
+            devices, rounds, str(played.worker_rounds), *cells, rate, f"{played.peak_mb:.0f}"
+        )
+        print(f"{case}: {played.wall_s:.1f} s", file=sys.stderr, flush=True)
     Console(width=100).print(shown)
 
 
-def _play(
-    devices: int, rounds: int, chosen: argparse.Namespace
-) -> tuple[float, float, float, float]:
-    """Wall and CPU seconds, peak memory in MB, and the run's own seconds."""
+@dataclass(frozen=True, slots=True)
+class _Played:
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    worker_rounds: int
+
+
+def _play(devices: str, rounds: int, chosen: argparse.Namespace) -> _Played:
+    """`devices`: how many alike, or a fleet's name."""
     with TemporaryDirectory() as folder:
-        fleet = Path(folder) / "fleet.toml"
+        out, fleet = Path(folder) / "run", Path(folder) / "fleet.toml"
         text = FLEET.format(count=devices, device=chosen.device, network=chosen.network)
         fleet.write_text(text)
+        profile = str(fleet) if devices.isdecimal() else devices
         words = [sys.executable, str(ROOT / "run_testbed.py"), "run", "--json"]
-        words += ["--clock", "virtual", "--strategy", "none", "--profile", str(fleet)]
-        words += ["--rounds", str(rounds), "--out", str(Path(folder) / "run")]
+        words += ["--clock", "virtual", "--strategy", "none", "--profile", profile]
+        words += ["--rounds", str(rounds), "--out", str(out)]
         for setting in ("crypto=modelled", "training=modelled", "tcp=rounds", "warmup_rounds=1"):
             words += ["--set", setting]
         words += ["--set", "partition=shared", "--set", f"aggregation={chosen.aggregation}"]
         if chosen.drawn:
             words += ["--set", f"clients_per_round={chosen.drawn}"]
         start_s = time.perf_counter()
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        said = process.stdout.read() if process.stdout else b""
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - start_s
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise SystemExit(f"{devices} x {rounds}: the run ended with {process.returncode}")
-        run_s = json.loads(said)["totals"]["run_s"]
-    return wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3, run_s
+        with (out / "clients.csv").open() as lines:
+            worker_rounds = sum(1 for _ in lines) - 1
+    return _Played(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3, worker_rounds)
 
 
 if __name__ == "__main__":
