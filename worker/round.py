@@ -20,6 +20,7 @@ from learning.structure import Vector
 from learning.training import train, work
 from protocol.messages import Plan
 from protocol.secagg.packing import pack, packed_size
+from protocol.secagg.ring import Words
 from protocol.work import Operation
 from strategies.interface import Outcome, RoundView
 from worker.channel import Channel
