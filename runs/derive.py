@@ -181,5 +181,9 @@ def _round_row(
         per_client=tuple(float(s) for s in scores),
         bytes_up=sum(row.bytes_up for row in rows.values()),
         bytes_down=sum(row.bytes_down for row in rows.values()),
+        parameters=whole(notes, "parameters"),
+        surviving=whole(notes, "surviving"),
+        values_up=whole(notes, "values_up"),
+        sparsity=number(notes, "sparsity"),
         critical=path,
     )

@@ -123,6 +123,24 @@ def traffic(summary: Summary) -> str:
     return f"up {words.size(up)}   down {words.size(down)}{per}"
 
 
+def sparsity(summary: Summary) -> str | None:
+    """None where nothing was pruned for everybody."""
+    found = table(summary, "sparsity")
+    if not found:
+        return None
+    counts = table(found, "bytes")
+    told = [
+        f"{said} {words.size(number(table(counts, key), 'up'))} up, "
+        f"{words.size(number(table(counts, key), 'down'))} down"
+        for key, said in (("source_metric", "non-zeros"), ("real", "real"), ("dense", "dense"))
+    ]
+    return words.joined(
+        f"{words.share(number(found, 'final'))} of {whole(found, 'parameters'):,} weights",
+        f"last upload {words.share(number(found, 'last_upload'))} of dense",
+        *told,
+    )
+
+
 def aggregation(summary: Summary) -> str:
     found = table(summary, "secure_aggregation")
     threshold, bits = number(found, "threshold"), whole(found, "ring_bits")

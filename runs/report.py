@@ -88,6 +88,7 @@ def _facts(summary: Summary) -> str:
         (reading.metric_name(summary), reading.metric(summary)),
         ("To target", reading.target(summary)),
         ("Traffic", reading.traffic(summary)),
+        ("Sparsity", reading.sparsity(summary)),
         ("Aggregation", reading.aggregation(summary)),
         ("Fidelity", reading.fidelity(summary)),
         ("Outside rounds", reading.outside(summary)),

@@ -97,4 +97,12 @@ class RoundRow:
     per_client: tuple[float, ...]
     bytes_up: int
     bytes_down: int
+    parameters: int | None
+    """Of the model; this and what follows only where weights are pruned for everybody."""
+    surviving: int | None
+    """Of these, under which values travelled, both ways."""
+    values_up: int | None
+    """What clients kept of their updates, all of them together."""
+    sparsity: float | None
+    """Of the model at the end of the round."""
     critical: CriticalPath

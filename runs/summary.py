@@ -12,6 +12,7 @@ from runs.phases import NAMES
 from runs.records import SCHEMA
 from runs.rows import ClientRow, RoundRow
 from runs.settings import RunSettings
+from runs.sparsity import describe_sparsity
 from runs.straggling import describe_stragglers
 from runs.tallies import Tally
 from runs.values import mean, number, whole
@@ -56,6 +57,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "speedup": {**_speedup(warmup, measured), "bound": bound},
         "to_target": time_to(settings, curve, settings.target_metric),
         "bytes": _bytes(rounds),
+        "sparsity": describe_sparsity(rounds),
         "totals": {
             "run_s": run_s,
             "rounds_s": rounds_s,
@@ -184,6 +186,7 @@ def _point(row: RoundRow) -> dict[str, Json]:
         "loss": row.loss,
         "bytes_up": row.bytes_up,
         "bytes_down": row.bytes_down,
+        "sparsity": row.sparsity,
         "critical_client": row.critical.client,
         "critical_phase": row.critical.phase,
     }

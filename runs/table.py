@@ -43,6 +43,9 @@ def closing_table(
     if target is not None:
         lines.add_row("To target", _marked(summary, target))
     lines.add_row("Traffic", reading.traffic(summary))
+    sparsity = reading.sparsity(summary)
+    if sparsity is not None:
+        lines.add_row("Sparsity", sparsity)
     lines.add_row("Aggregation", reading.aggregation(summary))
     lines.add_row("Fidelity", _fidelity(summary))
     log = reading.event_log(summary)

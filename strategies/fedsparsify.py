@@ -16,7 +16,7 @@ from learning.structure import Structure, Vector
 from learning.upload import Votes
 from strategies.interface import Strategy
 from strategies.none import everybody, full_model
-from strategies.pruning import Merged, Pruning, Trained, pruner_of, schedule_of
+from strategies.pruning import Merged, Pruning, Trained, pruned, pruner_of, schedule_of
 from strategies.settings import StrategySettings
 
 SparsityAt = Callable[[int], float]
@@ -42,7 +42,7 @@ class ServerPruning:
     def merge(self, round_: int, merged: Merged) -> tuple[Vector, Kept]:
         model, sparsity = merged.before + merged.update, self._sparsity_at(round_)
         kept = self._pruner.by_score(self._score(model), merged.kept, sparsity)
-        return model * kept, kept
+        return pruned(model, kept), kept
 
 
 class VotedPruning:
@@ -69,7 +69,7 @@ class VotedPruning:
         """At least ⌊N/2⌋ votes, as in the source; never none."""
         votes = np.zeros(merged.kept.shape) if merged.votes is None else merged.votes
         kept = merged.kept & (votes >= max(1, merged.clients // 2))
-        return (merged.before + merged.update) * kept, kept
+        return pruned(merged.before + merged.update, kept), kept
 
 
 def _global(settings: StrategySettings, structure: Structure) -> Pruning:

@@ -57,6 +57,12 @@ class Pruning(Protocol):
         ...
 
 
+def pruned(model: Vector, kept: Kept) -> Vector:
+    """Zero, and never minus zero, where nothing survives: clients who are sent the survivors come
+    to the same bytes."""
+    return np.where(kept, model, np.float32(0))
+
+
 def schedule_of(settings: StrategySettings) -> Schedule:
     """Raises SettingsError."""
     if settings.sparsity_rounds is None:

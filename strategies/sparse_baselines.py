@@ -13,7 +13,7 @@ from learning.upload import Votes
 from strategies.fedsparsify import ServerPruning
 from strategies.interface import Strategy
 from strategies.none import everybody, full_model
-from strategies.pruning import Merged, Pruning, Trained, pruner_of, schedule_of
+from strategies.pruning import Merged, Pruning, Trained, pruned, pruner_of, schedule_of
 from strategies.settings import StrategySettings
 
 BEFORE_THE_END = 10
@@ -42,7 +42,7 @@ class GradientPruning:
             return merged.before + merged.update, merged.kept
         scores = np.abs(merged.before * merged.update)
         kept = self._pruner.by_score(scores, merged.kept, self._sparsity)
-        return merged.before * kept, kept
+        return pruned(merged.before, kept), kept
 
 
 def _one_shot(settings: StrategySettings, structure: Structure) -> Pruning:

@@ -118,6 +118,8 @@ async def test_an_upload_for_another_round_or_attempt_is_refused_and_changes_not
         for place in ("x/1", "1/-1", "1/1.0", "9999999999/1", "²/1"):
             status, _ = await raw.put(body, place)
             assert status == 400, place
+        other = "the vector is of other coordinates than this round's"
+        assert await raw.put(body, headers={"Pattern": "1-00"}) == (409, other)
         assert await raw.put(body) == (200, "")
         await raw.unmask()
 

@@ -83,6 +83,8 @@ class Trainer:
         assert isinstance(job, TrainingJob)
         update = update_of(job.client, job.round, job.vector.size)
         update = update * SubModel(load_task(job.task).structure, job.keep).mask
+        if job.kept is not None:
+            update = update * job.kept
         self._clock.ahead_s += work[Operation.TRAINING_MAC] * SECONDS_PER_MAC * self._slowness
         self._scene.trained[job.round, job.client] = (job.vector, job.keep)
         if self._late and job.max_batches is None:
