@@ -13,8 +13,6 @@ WORKER = "worker --join http://127.0.0.1:1 --token x"
 NOT_BUILT = [
     # words, what the line names
     ("attack some-folder", "attack"),
-    ("--strategy fedsparsify-local", "strategy: fedsparsify-local"),
-    ("compare --strategies none,fedsparsify-global", "strategy: fedsparsify-global"),
 ]
 
 

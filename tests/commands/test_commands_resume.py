@@ -56,11 +56,12 @@ def copy(cut: Path, tmp_path: Path) -> Path:
     return shutil.copytree(cut, tmp_path / "copy")
 
 
+@pytest.mark.parametrize("more", [(), ("--strategy", "fedsparsify-global")], ids=str)
 def test_killed_in_mid_round_and_resumed(
-    command: Command, fast_fleet: Callable[[int], str], tmp_path: Path
+    command: Command, fast_fleet: Callable[[int], str], tmp_path: Path, more: tuple[str, ...]
 ) -> None:
     """Rounds before the kill are those of a run that was never killed, and so is the model."""
-    words = options(fast_fleet(4), *MODELLED)
+    words = options(fast_fleet(4), *MODELLED, *more)
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     killed(cut, words, in_round=3)
     before = (cut / "events.jsonl").read_bytes()
