@@ -10,7 +10,7 @@ from itertools import product
 from math import prod
 
 from commands.errors import BadInput
-from commands.settings import RunSettings, resolve
+from commands.settings import AUTO, RunSettings, resolve
 
 OWN_AXES = ("profile", "aggregation", "strategy")
 """The first axes of every grid, outermost first."""
@@ -116,6 +116,7 @@ def names(option: str, text: str) -> list[str]:
 def to_values(settings: RunSettings) -> dict[str, object]:
     """As an experiment file holds them: without those that are derived."""
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    values |= {key: "auto" for key in AUTO if values[key] is None}
     return {key: value for key, value in values.items() if value is not None}
 
 

@@ -151,7 +151,7 @@ _AT_LEAST: dict[str, float] = {
     "epochs": 1,
     "batch_size": 1,
 }
-_AUTO = {"ring_bits"}
+AUTO = {"ring_bits"}
 """Settings that may be left to the run: None."""
 _BOOLEANS = {"true": True, "false": False}
 _MAY_BE_ZERO = {"straggler_share", "straggler_margin", "momentum", "corrupt", "lost", "sparsity"}
@@ -199,7 +199,7 @@ def _parse(item: str) -> tuple[str, Any]:
         raise BadInput(f"--set: {item!r}: must be KEY=VALUE")
     key = key.strip().replace("-", "_")
     kinds = _kinds("--set", key)
-    if key in _AUTO and text == "auto":
+    if key in AUTO and text == "auto":
         return key, text
     try:
         return key, _value(kinds, text)
@@ -217,7 +217,7 @@ def _value(kinds: tuple[type, ...], text: str) -> object:
 
 def _check(where: str, key: str, value: object) -> object:
     kinds = _kinds(where, key)
-    if key in _AUTO and value == "auto":
+    if key in AUTO and value == "auto":
         return None
     if float in kinds and type(value) is int:
         value = float(value)

@@ -71,7 +71,7 @@ def _with_spread(found: Mapping[str, object], factor: float, unit: str) -> Text:
     if mean is None:
         return Text(words.DASH)
     digits = 3 if unit == "" else 1 if factor == 100 else 2
-    said = Text(f"{mean * factor:.{digits}f}")
+    said = Text(f"{mean * factor:z.{digits}f}")
     if spread is not None:
         said.append(f" ±{spread * factor:.{digits}f}", style="dim")
     return said.append(unit)

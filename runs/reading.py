@@ -30,6 +30,7 @@ def setting(summary: Summary) -> str:
         f"{net} net" if net else None,
         f"time × {scale:g}" if scale not in (None, 1.0) else None,
         f"seed {seed}" if seed is not None else None,
+        f"replay of {of}" if (of := summary.get("replay_of")) else None,
         *cautions(summary),
     )
 

@@ -46,6 +46,8 @@ class RunSettings:
     modelled_training: bool
     phantom_bodies: bool
     tcp_by_rounds: bool
+    replay_of: str | None
+    """The folder of the run that this one puts its devices through again."""
     keys: str | None
     """How keys were drawn: `random`, or from the seed, which protects nothing."""
     metric: str
@@ -90,6 +92,7 @@ def read_settings(config: Mapping[str, object]) -> RunSettings:
         modelled_training=text(run, "training") == "modelled",
         phantom_bodies=text(run, "bodies") == "phantom",
         tcp_by_rounds=text(run, "tcp") == "rounds",
+        replay_of=text(table(config, "replay"), "of"),
         keys=text(run, "keys"),
         metric=text(run, "metric") or "metric",
         target_metric=number(run, "target_metric"),

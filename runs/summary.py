@@ -41,6 +41,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "training": "modelled" if settings.modelled_training else "computed",
         "bodies": "phantom" if settings.phantom_bodies else "carried",
         "tcp": "rounds" if settings.tcp_by_rounds else "segments",
+        "replay_of": settings.replay_of,
         "keys": settings.keys,
         "clock": settings.clock,
         "net": settings.net,

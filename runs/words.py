@@ -29,12 +29,13 @@ def size(value: float | None) -> str:
 
 
 def share(value: float | None, digits: int = 1) -> str:
-    return DASH if value is None else f"{value * 100:.{digits}f} %"
+    """What rounds to nothing has no sign."""
+    return DASH if value is None else f"{value * 100:z.{digits}f} %"
 
 
 def small_share(value: float | None) -> str:
     """A share that may be far below one percent."""
-    return DASH if value is None else f"{value * 100:.2g} %"
+    return DASH if value is None else f"{value * 100:z.2g} %"
 
 
 def figure(value: float | None) -> str:

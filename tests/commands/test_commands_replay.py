@@ -71,6 +71,14 @@ def test_under_its_own_strategy_a_virtual_run_has_the_same_log(
         == (summary["events_sha256"])
     )
     assert b'"device_away"' in log, "a part of it is absence"
+    assert summary["replay_of"] == str(recorded)
+
+
+def test_the_closing_table_says_what_is_replayed(
+    replay: Callable[..., Any], recorded: Path
+) -> None:
+    shown = "".join(replay("--rounds", "2").out.split())
+    assert "".join(f"replay of {recorded}".split()) in shown.replace("│", "")
 
 
 def test_the_record_says_what_each_device_went_through(recorded: Path) -> None:

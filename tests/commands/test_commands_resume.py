@@ -86,6 +86,24 @@ def test_killed_in_mid_round_and_resumed(
     assert "has played all its rounds" in one_line(again)
 
 
+def test_in_wall_time_the_coordinators_decisions_go_on(
+    command: Command, fast_fleet: Callable[[int], str], tmp_path: Path
+) -> None:
+    """`fluid` decides at the coordinator, from what it has seen in earlier rounds."""
+    cut, short = tmp_path / "cut", ("epochs=1", "batch_size=300", "training_processes=1")
+    chosen = [word for each in (*short, "aggregation=plain") for word in ("--set", each)]
+    words = ["run", "--profile", fast_fleet(3), "--rounds", "8", "--strategy", "fluid", *chosen]
+    killed(cut, words, in_round=3)
+    finished = len(rows(cut))
+    ended = command("run", "--resume", str(cut), "--json")
+    assert ended.code == 0, ended.err
+    summary: Any = json.loads(ended.out)
+    assert (summary["status"], summary["clock"], summary["rounds"]) == ("finished", "wall", 8)
+    attempts = [row["attempt"] for row in rows(cut)]
+    assert attempts == ["1"] * finished + ["2"] + ["1"] * (7 - finished)
+    assert finished >= 2
+
+
 REFUSED = [
     # what is asked for beside --resume, what the line names
     (("--strategy", "none"), "run.strategy: was 'clip-network', is 'none'"),

@@ -19,8 +19,8 @@ from commands import compare
 from commands.cli import build_parser
 from commands.engines import Played
 from commands.errors import BadInput, Failure
-from commands.grid import Cell, make_grid, read_lists
-from commands.settings import RunSettings
+from commands.grid import Cell, make_grid, read_lists, to_values
+from commands.settings import RunSettings, resolve
 from commands.sweep import Sweep
 from runs.folder import RunFolder
 from tests.commands.conftest import Command
@@ -101,6 +101,13 @@ def test_lists_are_told_from_single_values() -> None:
     lists, single = read_lists(options, ["rounds=2,3", "data=/a,b", "epochs=1"])
     assert lists == {"strategy": ["a", "b"], "rounds": [2, 3]}
     assert single == ["data=/a,b", "epochs=1"]
+
+
+def test_what_is_left_to_the_run_stays_so_in_a_file() -> None:
+    settings = resolve(None, {"ring_bits": "auto"}, ())
+    assert settings.ring_bits is None
+    assert resolve(None, to_values(settings), ()) == settings
+    assert resolve(None, to_values(RunSettings()), ()) == RunSettings()
 
 
 def test_fleets_of_one_name_are_refused(tmp_path: Path) -> None:

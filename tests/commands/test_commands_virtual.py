@@ -49,11 +49,13 @@ def test_the_number_of_processes_does_not_show(virtual: Callable[..., Any], tmp_
     assert run["keys"] == "seeded: insecure"
 
 
-@pytest.mark.parametrize("aggregation", ["plain", "secagg"])
+@pytest.mark.parametrize(
+    ("aggregation", "tcp"), [("plain", "segments"), ("secagg", "segments"), ("secagg", "rounds")]
+)
 def test_modelled_runs_repeat_and_say_that_they_are(
-    virtual: Callable[..., Any], tmp_path: Path, aggregation: str
+    virtual: Callable[..., Any], tmp_path: Path, aggregation: str, tcp: str
 ) -> None:
-    chosen = ("--set", f"aggregation={aggregation}")
+    chosen = ("--set", f"aggregation={aggregation}", "--set", f"tcp={tcp}")
     first, again = (virtual(name, *MODELLED, *chosen) for name in ("first", "again"))
     assert first["events_sha256"] == again["events_sha256"]
     assert first["rounds"] == 3
