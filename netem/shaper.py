@@ -35,8 +35,8 @@ class ShapedTransport(asyncio.Transport):
         self._real = real
         self._protocol: asyncio.Protocol | asyncio.BufferedProtocol = protocol
         self._loop = asyncio.get_running_loop()
-        self._up = links.up.channel(_Upward(self))
-        self._down = links.down.channel(_Downward(self))
+        self._up = links.up.channel(_End(self.up_arrived, self.up_sent))
+        self._down = links.down.channel(_End(self.down_arrived, self.down_sent))
         self._high_bytes = links.up.queue_limit_bytes
         self._low_bytes = self._high_bytes // 2
         self._down_limit_bytes = links.down.queue_limit_bytes
@@ -177,9 +177,6 @@ class ShapedTransport(asyncio.Transport):
     # What the links report.
 
     def up_arrived(self, items: list[Piece | Signal]) -> None:
-        if len(items) == 1 and type(items[0]) is bytes:  # nearly always
-            self._real.write(items[0])
-            return
         ready = deque(items)
         while ready and self._up.open:
             item = _next_joined(ready)
@@ -194,13 +191,6 @@ class ShapedTransport(asyncio.Transport):
         self._match_writer()
 
     def down_arrived(self, items: list[Piece | Signal]) -> None:
-        straight = self._reading and not self._inbox and not self._emptying
-        if straight and len(items) == 1 and type(items[0]) is bytes:
-            self._emptying = True  # nearly always: what is next in line goes straight through
-            self._deliver(items[0])
-            self._emptying = False
-            self._empty_inbox()
-            return
         self._inbox.extend(items)
         self._inbox_bytes += sum(len(item) for item in items if not callable(item))
         self._empty_inbox()
@@ -247,15 +237,12 @@ class ShapedTransport(asyncio.Transport):
 
     def _deliver(self, data: Buffer) -> None:
         """To the protocol, or to one after the other should the first give the connection away."""
-        if type(data) is bytes and isinstance(self._protocol, asyncio.Protocol):
-            if not self._closing:
-                self._guard(self._protocol.data_received, data)
-            return
         view = memoryview(data)
         while view and not self._closing:
             protocol = self._protocol
             if isinstance(protocol, asyncio.Protocol):
-                self._guard(protocol.data_received, bytes(view))
+                whole = type(data) is bytes and len(view) == len(data)
+                self._guard(protocol.data_received, data if whole else bytes(view))
                 return
             buffer = memoryview(protocol.get_buffer(len(view)))
             size = min(len(buffer), len(view))
@@ -328,16 +315,13 @@ class SocketSide(asyncio.Protocol, Generic[P]):
         self.transport.socket_has_room()
 
 
-class _Upward:
-    def __init__(self, transport: ShapedTransport) -> None:
-        self.arrived = transport.up_arrived
-        self.sent = transport.up_sent
+class _End:
+    """A `netem.channel.Receiver`."""
 
-
-class _Downward:
-    def __init__(self, transport: ShapedTransport) -> None:
-        self.arrived = transport.down_arrived
-        self.sent = transport.down_sent
+    def __init__(
+        self, arrived: Callable[[list[Piece | Signal]], None], sent: Callable[[], None]
+    ) -> None:
+        self.arrived, self.sent = arrived, sent
 
 
 def _next_joined(items: deque[Piece | Signal]) -> Piece | Signal:
