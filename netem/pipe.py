@@ -49,13 +49,13 @@ class Pipe:
         """`back`: the other direction, which takes TCP's acknowledgements. `crossing`: the wires
         on its way that other devices share."""
         self.parameters = parameters
-        self._path = TcpPath.of(parameters, back or parameters)
         self.queue_limit_bytes = max(MIN_QUEUE_BYTES, int(parameters.bytes_per_s * QUEUE_S))
         self.passed = ByteCount()
         self._timer = timer
         self._meter = meter
         route = crossing.wires if crossing else ()
         self._link: Link[Parcel] = Link(parameters, timer.now(), route)
+        self._path = TcpPath.of(parameters, back or parameters, self._link.quantum_bytes)
         self._shared = crossing.links if crossing else None
         self._patience_s = min(parameters.delay_s, parameters.quantum_s)
         self._leaving: deque[Transit[Parcel]] = deque()

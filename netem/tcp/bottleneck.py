@@ -7,6 +7,8 @@ their senders in step: what they do, they do in the order of time, however late 
 import math
 from typing import Protocol
 
+from netem.link import FRAME_BYTES
+
 
 class Sender(Protocol):
     """Has things to do at instants of its own: acknowledgements and timers."""
@@ -58,6 +60,12 @@ class Bottleneck:
             return self._waiting_bytes
         left = min(1.0, (self._sent_s - at_s) / (self._sent_s - self._start_s))
         return self._waiting_bytes + self._load_bytes * left
+
+    def backlog_segments(self, at_s: float) -> tuple[int, int]:
+        """How many full segments wait, and for how many more there is room."""
+        backlog_bytes = self.backlog_bytes(at_s)
+        room_bytes = max(0.0, self.queue_bytes - backlog_bytes)
+        return int(backlog_bytes // FRAME_BYTES), int(room_bytes // FRAME_BYTES)
 
     def admit(self, wire_bytes: int, at_s: float) -> bool:
         """Whether a segment that comes now finds room; if so it waits from now on."""

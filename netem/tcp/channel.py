@@ -7,7 +7,7 @@ as nothing before them is missing at the far end.
 import math
 
 from netem.channel import Carrier, Channel, Parcel, Piece, Receiver, Signal, split
-from netem.link import FRAMING_BYTES, Transit
+from netem.link import Transit
 from netem.tcp.path import TcpPath
 from netem.tcp.scoreboard import Segment
 from netem.tcp.sender import TcpSender
@@ -23,7 +23,12 @@ class TcpChannel(Channel):
         super().__init__(pipe, receiver)
         self._path = path
         self._sender = TcpSender(
-            path.parameters, path.bottleneck, path.return_s, path.rtt_s, handshake=handshake
+            path.parameters,
+            path.bottleneck,
+            path.return_s,
+            path.rtt_s,
+            grain=path.grain,
+            handshake=handshake,
         )
         self._on_wire: list[Segment] = []
         self._arrival_s = -math.inf
@@ -72,9 +77,9 @@ class TcpChannel(Channel):
         size = payload = 0
         while entered and entered[0][0] <= start_s:
             segment = entered[0][1]
-            size += segment.payload_bytes + FRAMING_BYTES
+            size += segment.wire_bytes
             if size > allowance_bytes:
-                size -= segment.payload_bytes + FRAMING_BYTES
+                size -= segment.wire_bytes
                 break
             entered.popleft()
             payload += segment.payload_bytes
@@ -92,13 +97,13 @@ class TcpChannel(Channel):
         s_per_byte = (sent_s - start_s) / parcel.wire_bytes
         before, left_bytes = receiver.expected, parcel.wire_bytes
         for segment in self._on_wire:
-            left_bytes -= segment.payload_bytes + FRAMING_BYTES
+            left_bytes -= segment.wire_bytes
             if loss.strikes():
                 sender.lost(segment)
                 continue
             # Where the delay varies, a load's first segments may not overtake the load before.
             self._arrival_s = max(self._arrival_s, due_s - left_bytes * s_per_byte)
-            receiver.arrived(segment.seq, self._arrival_s)
+            receiver.arrived(segment.seq, self._arrival_s, segment.count)
         for seq in range(before, receiver.expected):
             self._hand_on(sender.board.segments[seq].payload_bytes, parcel.items)
         self._on_wire = []

@@ -49,19 +49,19 @@ class Receiver:
     def has(self, seq: int) -> bool:
         return seq < self.expected or seq in self._early
 
-    def arrived(self, seq: int, at_s: float) -> None:
-        """A segment is there, no earlier than any before it."""
+    def arrived(self, seq: int, at_s: float, count: int = 1) -> None:
+        """A segment is there, no earlier than any before it; or several that went as one."""
         if at_s > self._answer_s:
             self._acknowledge(self._answer_s)
         if seq == self.expected:
-            self._in_order(at_s)
+            self._in_order(at_s, count)
         else:
             self._out_of_order(seq, at_s)
 
-    def _in_order(self, at_s: float) -> None:
+    def _in_order(self, at_s: float, count: int) -> None:
         self.expected += 1
         self._at_once = 0
-        grows = self._window.grows(at_s)
+        grows = self._window.grows(at_s, count)
         if self._early:
             while self.expected in self._early:
                 self._early.remove(self.expected)
@@ -70,7 +70,7 @@ class Receiver:
         elif self._quick:
             self._quick -= 1
             self._acknowledge(at_s)
-        elif grows or self._answer_s < math.inf:
+        elif grows or count > 1 or self._answer_s < math.inf:
             self._acknowledge(at_s)
         else:
             self._answer_s = at_s + self._patience_s

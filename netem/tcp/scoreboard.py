@@ -2,22 +2,31 @@
 RACK of RFC 8985: what was sent before something that has arrived, and is not there, is overdue).
 
 Loss is noticed by the order of sending, so that lost retransmissions are noticed as well.
+
+What a large window sends at once may be one `Segment` of several real ones, as a kernel's
+segmentation offload hands them on: it is numbered once and counts as many.
 """
 
 import heapq
 from collections import deque
 
+from netem.link import FRAMING_BYTES
+
 IN_FLIGHT, DELIVERED, LOST = range(3)
 
 
 class Segment:
-    """`turn` numbers transmissions: a retransmission gets a new one."""
+    """`count` real ones. `turn` numbers transmissions: a retransmission gets a new one."""
 
-    __slots__ = ("again", "gone", "payload_bytes", "sent_s", "seq", "state", "turn")
+    __slots__ = (
+        "again", "count", "gone", "payload_bytes", "sent_s", "seq", "state", "turn", "wire_bytes"
+    )  # fmt: skip
 
-    def __init__(self, seq: int, payload_bytes: int) -> None:
+    def __init__(self, seq: int, payload_bytes: int, count: int) -> None:
         self.seq = seq
         self.payload_bytes = payload_bytes
+        self.count = count
+        self.wire_bytes = payload_bytes + count * FRAMING_BYTES
         self.state = IN_FLIGHT
         self.again = False
         """Whether it was retransmitted."""
@@ -32,6 +41,8 @@ class Scoreboard:
         self.una = self.nxt = 0
         """The first segment that is not acknowledged; the next to be sent."""
         self.segments: dict[int, Segment] = {}
+        self.out = 0
+        """Sent and not acknowledged: like all that follows, in real segments."""
         self.in_flight = 0
         self.ahead = 0
         """Delivered beyond the first hole."""
@@ -47,12 +58,13 @@ class Scoreboard:
         """It goes into the network, for the first time or again."""
         self._turns += 1
         segment.turn, segment.sent_s, segment.state = self._turns, now_s, IN_FLIGHT
-        self.in_flight += 1
+        self.in_flight += segment.count
         self._order.append((segment.turn, segment))
 
-    def new(self, payload_bytes: int) -> Segment:
-        segment = self.segments[self.nxt] = Segment(self.nxt, payload_bytes)
+    def new(self, payload_bytes: int, count: int) -> Segment:
+        segment = self.segments[self.nxt] = Segment(self.nxt, payload_bytes, count)
         self.nxt += 1
+        self.out += count
         return segment
 
     def acknowledged(self, una: int) -> list[Segment]:
@@ -60,8 +72,9 @@ class Scoreboard:
         news = []
         for seq in range(self.una, una):
             segment = self.segments.pop(seq)
+            self.out -= segment.count
             if segment.state == DELIVERED:
-                self.ahead -= 1
+                self.ahead -= segment.count
             else:
                 news.append(segment)
                 self._delivered(segment)
@@ -74,12 +87,12 @@ class Scoreboard:
         if segment is None or segment.state == DELIVERED:
             return None
         self._delivered(segment)
-        self.ahead += 1
+        self.ahead += segment.count
         return segment
 
     def _delivered(self, segment: Segment) -> None:
         if segment.state == IN_FLIGHT:
-            self.in_flight -= 1
+            self.in_flight -= segment.count
         segment.state = DELIVERED
         if self.latest is None or segment.turn > self.latest.turn:
             self.latest = segment
@@ -98,7 +111,7 @@ class Scoreboard:
         self.overdue.clear()
         for segment in lost:
             self._lose(segment)
-        return len(lost)
+        return sum(segment.count for segment in lost)
 
     def give_up_all(self) -> None:
         """Take everything not delivered for lost (the timer ran out)."""
@@ -110,7 +123,7 @@ class Scoreboard:
 
     def _lose(self, segment: Segment) -> None:
         segment.state = LOST
-        self.in_flight -= 1
+        self.in_flight -= segment.count
         heapq.heappush(self._lost, segment.seq)
 
     def next_lost(self) -> Segment | None:

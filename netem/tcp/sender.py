@@ -10,7 +10,7 @@ except in vain.
 import math
 from collections import deque
 
-from netem.link import FRAMING_BYTES, SEGMENT_BYTES
+from netem.link import SEGMENT_BYTES
 from netem.tcp.bottleneck import Bottleneck
 from netem.tcp.congestion import CONTROLS
 from netem.tcp.parameters import INITIAL_WINDOW, SOCKET_BUFFER_BYTES, TcpParameters
@@ -21,12 +21,16 @@ from netem.tcp.scoreboard import DELIVERED, Scoreboard, Segment
 _MOST_IN_FLIGHT = SOCKET_BUFFER_BYTES // SEGMENT_BYTES
 _DUPLICATES = 3
 _PROBE_SLACK_S = 0.008  # two jiffies at 250 Hz
+_GRAINS = 32
+"""A window's segments go in this many pieces at least, unless the queue keeps the wire busy for
+twice as long as a piece: no acknowledgement comes later than by a 32nd of a round trip, or than
+the wire needs it."""
 OPEN, RECOVERY, TIMED_OUT = range(3)
 
 
 class TcpSender:
     """`return_s`: from a segment's arrival to the sender's knowing; `rtt_s`: what the connection's
-    handshake took, unless this is one."""
+    handshake took, unless this is one. `grain`: how many segments at most may go as one."""
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class TcpSender:
         return_s: float,
         rtt_s: float,
         *,
+        grain: int = 1,
         handshake: bool = False,
     ) -> None:
         self.entered: deque[tuple[float, Segment]] = deque()
@@ -47,6 +52,7 @@ class TcpSender:
         self.held = False
         self.dropped = 0
         """Segments that found the queue full."""
+        self._grain = grain
         self._second_s = parameters.second_s
         self._bottleneck = bottleneck
         self._runs: deque[int] = deque()
@@ -87,7 +93,7 @@ class TcpSender:
     @property
     def waiting_bytes(self) -> int:
         """Wire bytes in the queue."""
-        return sum(s.payload_bytes + FRAMING_BYTES for _, s in self.entered)
+        return sum(segment.wire_bytes for _, segment in self.entered)
 
     def lost(self, segment: Segment) -> None:
         """The network lost it."""
@@ -117,26 +123,44 @@ class TcpSender:
 
     def _transmit(self, now_s: float) -> None:
         board, control = self.board, self.control
-        sent = 0
-        while board.in_flight < control.window:
+        sent, waits = 0, False
+        while (room := control.window - board.in_flight) > 0:
             segment = board.next_lost()
             if segment is None:
-                if not self._runs or self.held or board.nxt - board.una >= _MOST_IN_FLIGHT:
+                if not self._runs or self.held or board.out >= _MOST_IN_FLIGHT:
                     break
-                segment = self._next_new(now_s)
+                count = self._as_one(room, now_s)
+                if not count:
+                    waits = True
+                    break
+                segment = self._next_new(count, now_s)
             else:
                 segment.again = True
             self._send(segment, now_s)
-            sent += 1
+            sent += segment.count
         self._sent_since += sent
-        limited = board.in_flight >= control.window
-        out = board.nxt - board.una
+        limited = waits or board.in_flight >= control.window
+        out = board.out
         if board.una >= self._limit_end or limited or (not self._limited and out > self._most_out):
             self._limited, self._most_out, self._limit_end = limited, out, board.nxt
 
-    def _next_new(self, now_s: float) -> Segment:
+    def _as_one(self, room: int, now_s: float) -> int:
+        """How many segments go as one now; 0: they wait for more, the wire being busy meanwhile."""
+        if self._grain == 1 or self.state != OPEN:
+            return 1
+        waiting, space = self._bottleneck.backlog_segments(now_s)
+        wanted = min(self._grain, -(-self._runs[0] // SEGMENT_BYTES), space)
+        control = self.control
+        least = control.window // _GRAINS
+        if control.window >= control.threshold and 4 * wanted <= space:
+            if room < wanted <= waiting // 2 and self.board.in_flight:
+                return 0
+            least = max(least, waiting // 2)
+        return max(1, min(wanted, room, least))
+
+    def _next_new(self, count: int, now_s: float) -> Segment:
         run = self._runs[0]
-        payload_bytes = min(run, SEGMENT_BYTES)
+        payload_bytes = min(run, count * SEGMENT_BYTES)
         if run == payload_bytes:
             self._runs.popleft()
         else:
@@ -145,7 +169,7 @@ class TcpSender:
         if not self.board.segments:
             self._timer_s = now_s
         self._probe_from_s = now_s
-        return self.board.new(payload_bytes)
+        return self.board.new(payload_bytes, count)
 
     def _send(self, segment: Segment, now_s: float) -> None:
         if segment.seq == self.board.una:
@@ -155,10 +179,10 @@ class TcpSender:
             self._gone -= 1
         self._last_sent_s = now_s
         self.board.sent(segment, now_s)
-        if self._bottleneck.admit(segment.payload_bytes + FRAMING_BYTES, now_s):
+        if self._bottleneck.admit(segment.wire_bytes, now_s):
             self.entered.append((now_s, segment))
         else:
-            self.dropped += 1
+            self.dropped += segment.count
             self.lost(segment)
 
     def _resume(self, now_s: float) -> None:
@@ -180,15 +204,16 @@ class TcpSender:
         advanced = ack.una > board.una
         news = board.acknowledged(ack.una)
         news += [s for seq in ack.beyond if (s := board.selected(seq)) is not None]
+        delivered = sum(segment.count for segment in news)
         if advanced:
             self._timer_s = self._probe_from_s = now_s
         self._measure(news, now_s)
         lost = self._notice_losses()
         self._settle(now_s)
         if self.state == RECOVERY:
-            self._reduce(len(news), lost, advanced)
+            self._reduce(delivered, lost, advanced)
         elif advanced and (self._limited or self._may_grow_anyway()):
-            self.control.acknowledged(len(news), now_s)
+            self.control.acknowledged(delivered, now_s)
         self._transmit(now_s)
 
     def _may_grow_anyway(self) -> bool:
@@ -264,7 +289,7 @@ class TcpSender:
             return min((late_s, "overdue"), (timeout_s, "timeout"))
         if self.state == OPEN and self._probed is None and not board.ahead and trips.smoothed_s:
             wait_s = 2 * trips.smoothed_s + _PROBE_SLACK_S * self._second_s
-            if board.nxt - board.una == 1:
+            if board.out == 1:
                 wait_s += 0.2 * self._second_s
             return min((self._probe_from_s + wait_s, "probe"), (timeout_s, "timeout"))
         return timeout_s, "timeout"
@@ -292,12 +317,12 @@ class TcpSender:
         """The end of what was sent may be lost: send something new, or the last again."""
         board = self.board
         if self._runs and not self.held:
-            segment = self._next_new(now_s)
+            segment = self._next_new(1, now_s)
         else:
             segment = board.segments[board.nxt - 1]
             segment.again = True
             if segment.state != DELIVERED:
-                board.in_flight -= 1
+                board.in_flight -= segment.count
         self._probed = board.nxt - 1
         self._timer_s = now_s
         self._send(segment, now_s)

@@ -23,16 +23,16 @@ class ReceiveWindow:
         self._space, self._copied = _FIRST_SPACE_BYTES, 0
         self._since_s: float | None = None
 
-    def grows(self, at_s: float) -> bool:
-        """A full segment arrives in order: whether that lets the window grow."""
-        self._copied += SEGMENT_BYTES
+    def grows(self, at_s: float, count: int) -> bool:
+        """So many full segments arrive in order: whether that lets the window grow."""
+        self._copied += count * SEGMENT_BYTES
         if self._since_s is None:
             self._since_s = at_s
         elif at_s - self._since_s >= self._rtt_s:
             self._reconsider(at_s)
         if self._bytes >= self._limit:
             return False
-        self._bytes += 2 * SEGMENT_BYTES
+        self._bytes += 2 * count * SEGMENT_BYTES
         return True
 
     def _reconsider(self, at_s: float) -> None:

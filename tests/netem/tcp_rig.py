@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from netem.channel import Piece, Signal
 from netem.fidelity import FidelityMeter
-from netem.link import LinkParameters
+from netem.link import FRAME_BYTES, LinkParameters
 from netem.loss import Loss
 from netem.pipe import Pipe
 from netem.tcp.channel import TcpChannel
@@ -125,7 +125,7 @@ class RecordedLoss:
 def delivered(cell: Cell, seconds: float, loss: Loss) -> int:
     """Bytes that arrive within so long, of a transfer without an end."""
     rig = Rig(cell.link())
-    path = TcpPath.of(cell.link(), cell.link())
+    path = TcpPath.of(cell.link(), cell.link(), FRAME_BYTES)
     if path is None:
         raise TypeError("the link has no TCP senders")
     application = Application(rig.pipe, rig.timer, replace(path, loss=loss))
