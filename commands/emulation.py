@@ -128,7 +128,8 @@ class EmulatedWorker:
         pace, speed = Pace(site.device.seconds_per_operation), _speed_of(site, clock)
 
         def machine(executor: Executor) -> EmulatedMachine:
-            return EmulatedMachine(pace, executor, host.timer, self._meter, speed)
+            given = host.timer, self._meter, speed, self._access.present
+            return EmulatedMachine(pace, executor, *given)
 
         self._device = Device(
             machine(host.trainer),
@@ -139,9 +140,10 @@ class EmulatedWorker:
 
     def _tracer_of(self, recorder: Recorder, host: Host) -> Tracer:
         measures = self.site.member, self._access.bytes_passed, self._late_s
+        clock = _clock_of(self._access, host)
         if self.site.replayed is None:
-            return Tracer(recorder, host.clock, *measures)
-        tracer = HeardTracer(recorder, host.clock, *measures)
+            return Tracer(recorder, clock, *measures)
+        tracer = HeardTracer(recorder, clock, *measures)
         tracer.on_phase = Follower(self.site.replayed, host.clock).entered
         return tracer
 
@@ -217,6 +219,14 @@ class EmulatedWorker:
             overrun_s=measured.overrun_s / scale,
             late_jobs=measured.late_jobs,
         )
+
+
+def _clock_of(access: Access, host: Host) -> Clock:
+    """A device measures by its own time."""
+    present = access.present
+    if present is None:
+        return host.clock
+    return lambda: present.now() / host.time_scale
 
 
 def links_of(site: Site, time_scale: float, epoch_s: float) -> LinkPair:

@@ -7,11 +7,17 @@ import aiohttp
 from netem.connector import ShapedConnector
 from netem.device import Crossings, DeviceLinks, LinkPair
 from netem.fidelity import FidelityMeter
+from netem.present import OwnPresent, Present
 from netem.timer import Timer
 
 
 class Access(Protocol):
     """A device's access to the network."""
+
+    @property
+    def present(self) -> Present | None:
+        """The time by which the device lives; None: the host's."""
+        ...
 
     def bytes_passed(self) -> tuple[int, int]:
         """Bytes up and down so far, framing included: the `meter` of `protocol.telemetry`."""
@@ -49,11 +55,16 @@ class StreamAccess:
         shared: Crossings = (None, None),
     ) -> None:
         """`shared`: what its two directions share with other devices."""
-        self._links = DeviceLinks(pair, timer, meter, shared)
+        self._present = OwnPresent(timer)
+        self._links = DeviceLinks(pair, timer, meter, shared, self._present)
         self.bytes_passed = self._links.bytes_passed
         self.restart = meter.restart
         self.hang_up = self._links.hang_up
         self.close = self._links.close
+
+    @property
+    def present(self) -> Present:
+        return self._present
 
     def late_s(self) -> float:
         return 0.0

@@ -69,6 +69,8 @@ class Carrier(Protocol):
 
     def now(self) -> float: ...
 
+    def offer_s(self, least_s: float = ..., *, waits: bool = ...) -> float: ...
+
     def catch_up(self) -> None: ...
 
     def offered(self, channel: "Channel") -> None: ...
@@ -169,10 +171,10 @@ class Channel:
             self._receiver.sent()
 
     def _offer_time(self) -> float:
-        """Now; but if we woke late, or told the sender late that there is room, and it would
-        have kept the wire busy otherwise, the instant the wire fell idle: our lateness must not
-        cost throughput."""
-        now_s, free_s = self._pipe.now(), self._pipe.wire_free_s
+        """The sender's now; but if we woke late, or told the sender late that there is room, and
+        it would have kept the wire busy otherwise, the instant the wire fell idle: our lateness
+        must not cost throughput."""
+        now_s, free_s = self._pipe.offer_s(), self._pipe.wire_free_s
         late_s = max(self._told_late_s, self._pipe.late_s)
         return free_s if now_s - late_s <= free_s < now_s else now_s
 

@@ -8,7 +8,8 @@ from netem.channel import Channel, Parcel, Piece, Signal
 from netem.fidelity import FidelityMeter
 from netem.junction import Crossing
 from netem.link import LinkParameters
-from netem.pipe import Pipe
+from netem.pipe import Ends, Pipe
+from netem.present import Present
 from netem.tcp.rounds_channel import RoundsChannel
 from netem.tcp.rounds_pipe import RoundsPipe
 from netem.timer import Timer
@@ -44,11 +45,13 @@ class DeviceLinks:
         timer: Timer,
         meter: FidelityMeter | None = None,
         shared: Crossings = (None, None),
+        present: Present | None = None,
     ) -> None:
-        """`shared`: what its two directions share with other devices."""
+        """`shared`: what its two directions share with other devices. `present`: the device's."""
         self.meter = meter or FidelityMeter()
-        self.up = _pipe(pair.up, pair.down, timer, self.meter, shared[0])
-        self.down = _pipe(pair.down, pair.up, timer, self.meter, shared[1])
+        up, down = Ends(sender=present), Ends(receiver=present)
+        self.up = _pipe(pair, timer, self.meter, shared[0], up)
+        self.down = _pipe(LinkPair(pair.down, pair.up), timer, self.meter, shared[1], down)
         self.connections: set[Abortable] = set()
         self.closed = False
 
@@ -81,16 +84,18 @@ class DeviceLinks:
 
 
 def _pipe(
-    link: LinkParameters,
-    back: LinkParameters,
+    pair: LinkPair,
     timer: Timer,
     meter: FidelityMeter,
     shared: Crossing[Parcel] | None,
+    ends: Ends,
 ) -> Pipe | RoundsPipe:
-    """What devices share keeps senders by segments."""
+    """Of the pair's first direction. What devices share keeps senders by segments; senders by
+    rounds are for clocks that nothing is late on."""
+    link, back = pair.up, pair.down
     if link.tcp is not None and link.tcp.by_rounds and shared is None:
         return RoundsPipe(link, link.tcp, timer, meter, back)
-    return Pipe(link, timer, meter, back, shared)
+    return Pipe(link, timer, meter, back, shared, ends)
 
 
 class _RoundTrip:

@@ -59,12 +59,13 @@ class FidelityMeter:
         self.late_s += max(0.0, late_s)
 
     def busy(self, asked_s: float, taken_s: float) -> None:
-        """A busy period that should have taken so long, at least `BUSY_PERIOD_S`, took so long."""
-        self._rate_errors.add(abs(asked_s / taken_s - 1))
+        """A busy period that should have taken so long, at least `BUSY_PERIOD_S`, took so long.
+        One that took less began late and made up for it: that is lateness, and counted as such.
+        """
+        self._rate_errors.add(max(0.0, 1 - asked_s / taken_s))
 
     def computed(self, overrun_s: float) -> None:
-        """A job took the host so much longer than was charged (0: it was in time)."""
-        self.held_up(overrun_s)
+        """A job was done so much later than the device would have been (0: it was in time)."""
         if overrun_s > 0:
             self._overrun_s += overrun_s
             self._late_jobs += 1

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from netem.fidelity import FidelityMeter
 from netem.pace import Pace, Speed
+from netem.present import HostsPresent, Present
 from netem.timer import Timer, sleep_until
 
 T = TypeVar("T")
@@ -39,8 +40,11 @@ class EmulatedMachine:
         timer: Timer,
         meter: FidelityMeter,
         speed: Speed,
+        present: Present | None = None,
     ) -> None:
-        """`speed`: of the profile's pace, over the timer's time."""
+        """`speed`: of the profile's pace, over the timer's time. `present`: the device's; None:
+        the host's."""
+        self._present = present or HostsPresent(timer)
         self._speed = speed
         self._pace = pace
         self._executor = executor
@@ -58,12 +62,11 @@ class EmulatedMachine:
         slower. A function that raises does so as soon as it has: failing is not charged."""
         charged_s = self._pace.seconds(work)
         async with self._idle:
-            deadline_s = self._speed.finish_s(charged_s, self._timer.now())
+            deadline_s = self._speed.finish_s(charged_s, self._present.now())
             result = await self._executor(deadline_s, function, *args)
             self._meter.computed(max(0.0, self._timer.now() - deadline_s))
             if self._timer.now() < deadline_s:
                 await sleep_until(self._timer, deadline_s)
-                late_s = self._timer.now() - deadline_s
-                self._meter.released(late_s)
-                self._meter.held_up(late_s)
+                self._meter.released(self._timer.now() - deadline_s)
+            self._meter.held_up(self._present.reached(deadline_s))
             return result

@@ -12,13 +12,14 @@ from netem.channel import Channel, Parcel, Piece, Receiver, Signal
 from netem.fidelity import BusyPeriod, FidelityMeter
 from netem.junction import Crossing
 from netem.link import Link, LinkParameters, Transit
+from netem.present import HostsPresent, Present
 from netem.tcp.channel import TcpChannel
 from netem.tcp.path import TcpPath
 from netem.timer import Timer
 
-QUEUE_S = 0.03
-"""What a sender may have queued, in link time: enough to bridge a late wake-up (10 ms at the
-worst on a healthy host) and little enough to count as a socket's buffer."""
+QUEUE_S = 0.25
+"""What a sender may have queued, in link time: enough to bridge the time in which a busy host
+neither reads nor writes."""
 MIN_QUEUE_BYTES = 65536
 """Never less than this: the smallest send buffer a stack would give, and aiohttp's chunk."""
 
@@ -29,6 +30,14 @@ class ByteCount:
 
     payload: int = 0
     wire: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Whose time what is sent and what arrives go by; None: the host's."""
+
+    sender: Present | None = None
+    receiver: Present | None = None
 
 
 class Pipe:
@@ -45,6 +54,7 @@ class Pipe:
         meter: FidelityMeter,
         back: LinkParameters | None = None,
         crossing: Crossing[Parcel] | None = None,
+        ends: Ends = Ends(),
     ) -> None:
         """`back`: the other direction, which takes TCP's acknowledgements. `crossing`: the wires
         on its way that other devices share."""
@@ -53,6 +63,8 @@ class Pipe:
         self.passed = ByteCount()
         self._timer = timer
         self._meter = meter
+        self._sender = ends.sender or HostsPresent(timer)
+        self._receiver = ends.receiver or HostsPresent(timer)
         route = crossing.wires if crossing else ()
         self._link: Link[Parcel] = Link(parameters, timer.now(), route)
         self._path = TcpPath.of(parameters, back or parameters, self._link.quantum_bytes)
@@ -77,6 +89,17 @@ class Pipe:
 
     def now(self) -> float:
         return self._timer.now()
+
+    def offer_s(self, least_s: float = -math.inf, *, waits: bool = False) -> float:
+        """When what is sent just now counts as sent, but not before that. `waits`: the link did,
+        so that being too late for it holds the sender up."""
+        present_s = self._sender.now()
+        if present_s >= least_s:
+            return present_s
+        if waits:
+            self._meter.held_up(least_s - present_s)
+            self._sender.reached(least_s)
+        return least_s
 
     @property
     def wire_free_s(self) -> float:
@@ -130,21 +153,22 @@ class Pipe:
     def _release(self, now_s: float) -> None:
         """Hand over what is due; what is due together goes in one piece to each channel."""
         due: dict[Channel, list[Piece | Signal]] = {}
-        due_s = now_s
-        while self._travelling and self._travelling[0].due_s <= now_s:
-            parcel, _, _, due_s, continues = self._travelling.popleft()
+        travelling, late_s = self._travelling, 0.0
+        while travelling and travelling[0].due_s <= now_s:
+            parcel, _, _, due_s, continues = travelling.popleft()
             self.passed.payload += parcel.payload_bytes
             self.passed.wire += parcel.wire_bytes
             self._meter.released(now_s - due_s)
-            self._busy.released(due_s, now_s, continues)
+            late_s = self._receiver.reached(due_s)
+            self._busy.released(due_s, due_s + late_s, continues)
             if parcel.channel in due:
                 due[parcel.channel].extend(parcel.items)
             else:
                 due[parcel.channel] = parcel.items
-        if due and not self._travelling and self._link.next_start() == math.inf:
+        if due and not travelling and self._link.next_start() == math.inf:
             # Nothing follows by itself: whoever waits for what came last waited so much longer.
             # What comes late within a stretch holds nobody up, since its end does not shift.
-            self._meter.held_up(now_s - due_s)
+            self._meter.held_up(late_s)
         for channel, items in due.items():
             channel.arrived(items)
 

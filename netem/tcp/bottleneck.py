@@ -27,6 +27,8 @@ class Bottleneck:
         self.queue_bytes = queue_bytes
         self.dropped = 0
         """Segments dropped so far."""
+        self.latest_s = -math.inf
+        """Nothing happens before that any more."""
         self._waiting_bytes = 0
         self._start_s = self._sent_s = -math.inf
         self._load_bytes = 0
@@ -45,13 +47,16 @@ class Bottleneck:
         senders = self._senders
         if len(senders) == 1:
             sender = senders[0]
-            while sender.next_event_s() <= now_s:
+            while (at_s := sender.next_event_s()) <= now_s:
+                self.latest_s = at_s
                 sender.step()
             return
         while senders:
             sender = min(senders, key=_next_event_s)
-            if sender.next_event_s() > now_s:
+            at_s = sender.next_event_s()
+            if at_s > now_s:
                 return
+            self.latest_s = at_s
             sender.step()
 
     def backlog_bytes(self, at_s: float) -> float:

@@ -41,9 +41,9 @@ class TcpChannel(Channel):
     def send(self, item: Piece | Signal) -> None:
         if not self._open:
             return
-        now_s = self._brought_up()
+        at_s = self._brought_up()
         self._items.append(item)
-        self._sender.offer(0 if callable(item) else len(item), now_s)
+        self._sender.offer(0 if callable(item) else len(item), at_s)
         self._changed()
 
     def hold(self) -> None:
@@ -135,12 +135,14 @@ class TcpChannel(Channel):
             super().arrived(items)
 
     def _brought_up(self) -> float:
-        """Let everything happen that did by now."""
+        """Let everything happen that did by the sender's now, which is returned."""
         self._pipe.catch_up()
-        now_s = self._pipe.now()
-        self._path.bottleneck.run_until(now_s)
-        self._sender.catch_up(now_s)
-        return now_s
+        bottleneck = self._path.bottleneck
+        waits = not self._sender.unsent_bytes
+        at_s = self._pipe.offer_s(bottleneck.latest_s, waits=waits)
+        bottleneck.run_until(at_s)
+        self._sender.catch_up(at_s)
+        return at_s
 
     def _changed(self) -> None:
         self.queued_bytes = self._sender.unsent_bytes

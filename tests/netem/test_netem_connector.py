@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from netem.connector import RECEIVE_BUFFER_BYTES, ShapedConnector, connect
 from netem.device import DeviceLinks, LinkPair
 from netem.link import LinkParameters, wire_bytes
-from netem.pipe import MIN_QUEUE_BYTES
+from netem.pipe import QUEUE_S
 from netem.shaper import ShapedTransport
 from netem.timer import timer_for
 
@@ -220,9 +220,9 @@ async def test_an_upload_cannot_run_ahead_of_the_link() -> None:
 
     async def body() -> AsyncIterator[bytes]:
         nonlocal produced
-        for _ in range(40):
-            produced += 10_000
-            yield bytes(10_000)
+        for _ in range(80):
+            produced += 20_000
+            yield bytes(20_000)
 
     link = LinkParameters(2e6, 0.01)
     ahead = []
@@ -233,8 +233,9 @@ async def test_an_upload_cannot_run_ahead_of_the_link() -> None:
             await asyncio.sleep(0.002)
         (await upload).release()
     in_flight = link.bytes_per_s * (link.delay_s + link.quantum_s)
-    # One more piece is made while the last is being written; 15 ms of lateness on top.
-    assert MIN_QUEUE_BYTES / 2 < max(ahead) <= MIN_QUEUE_BYTES + in_flight + 20_000 + 30_000
+    limit_bytes = link.bytes_per_s * QUEUE_S
+    # One more piece is made while the last is being written; 30 ms of lateness on top.
+    assert limit_bytes / 2 < max(ahead) <= limit_bytes + in_flight + 40_000 + 60_000
 
 
 async def test_a_server_that_does_not_read_stops_the_upload() -> None:

@@ -73,12 +73,14 @@ def test_meters_of_a_fleet_merge() -> None:
 
 
 def test_who_is_held_up_by_what() -> None:
-    """Single releases hold up nobody; computation that overruns does."""
+    """Neither single releases nor overruns do by themselves: whoever knows who waits says so."""
     meter = FidelityMeter()
     meter.released(0.5)
     meter.computed(0.0)
     assert meter.late_s == 0.0
     meter.computed(0.2)
+    assert meter.late_s == 0.0
+    meter.held_up(0.2)
     meter.held_up(0.1)
     meter.held_up(-0.1)
     meter.restart()
@@ -104,6 +106,15 @@ def test_a_busy_period_is_measured_between_its_first_and_last_release() -> None:
     assert meter.measured().rate_error_max is None, "not over yet"
     busy.released(20.0, 20.0, continues=False)
     assert meter.measured().rate_error_max == pytest.approx(0.01, rel=0.02)
+
+
+def test_a_busy_period_that_makes_up_for_its_late_beginning_has_no_error() -> None:
+    meter = FidelityMeter()
+    busy = BusyPeriod(meter)
+    busy.released(10.0, 10.2, continues=False)
+    busy.released(10.5, 10.5, continues=True)
+    busy.close()
+    assert meter.measured().rate_error_max == 0.0
 
 
 def test_a_delay_that_is_meant_to_change_is_no_error_of_the_rate() -> None:

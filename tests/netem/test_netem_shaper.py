@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from netem.device import DeviceLinks, LinkPair
 from netem.link import LinkParameters, wire_bytes
-from netem.pipe import MIN_QUEUE_BYTES
+from netem.pipe import QUEUE_S
 from netem.shaper import ShapedTransport, SocketSide
 from netem.timer import ManualTimer
 
 RATE = 1e6
+LIMIT_BYTES = int(RATE * QUEUE_S)
 DELAY_S = 0.05
 
 
@@ -186,16 +187,16 @@ async def test_a_late_wake_up_costs_latency_but_no_throughput() -> None:
 
 async def test_writers_are_paused_and_resumed() -> None:
     rig = Rig()
-    rig.transport.write(bytes(MIN_QUEUE_BYTES))
+    rig.transport.write(bytes(LIMIT_BYTES))
     assert "pause" not in rig.app.calls
     rig.transport.write(b"x" * 4000)
     assert rig.app.calls == ["made", "pause"]
-    assert rig.transport.get_write_buffer_size() == MIN_QUEUE_BYTES + 4000
-    rig.run((MIN_QUEUE_BYTES / 2 - 10_000) / RATE)
+    assert rig.transport.get_write_buffer_size() == LIMIT_BYTES + 4000
+    rig.run((LIMIT_BYTES / 2 - 10_000) / RATE)
     assert "resume" not in rig.app.calls
     rig.run(0.03)
     assert rig.app.calls == ["made", "pause", "resume"]
-    assert rig.transport.get_write_buffer_size() <= MIN_QUEUE_BYTES / 2
+    assert rig.transport.get_write_buffer_size() <= LIMIT_BYTES / 2
 
 
 async def test_a_sender_that_obeys_is_never_ahead_by_more_than_the_bound() -> None:
@@ -209,7 +210,7 @@ async def test_a_sender_that_obeys_is_never_ahead_by_more_than_the_bound() -> No
         rig.transport.write(bytes(step))
         written += step
         passed = (rig.timer.now() - start_s) * RATE  # at most, in wire bytes
-        assert written <= passed + MIN_QUEUE_BYTES + step
+        assert written <= passed + LIMIT_BYTES + step
     rig.run(1.0)
     took_s = rig.socket.writes[-1][0] - start_s
     assert took_s == pytest.approx(wire_bytes(written) / RATE + DELAY_S, rel=1e-3)
@@ -231,9 +232,9 @@ async def test_write_buffer_limits_follow_asyncio() -> None:
 
 async def test_the_socket_is_not_read_while_enough_waits_for_the_link() -> None:
     rig = Rig()
-    rig.socket.side.data_received(bytes(MIN_QUEUE_BYTES + 1000))
+    rig.socket.side.data_received(bytes(LIMIT_BYTES + 1000))
     assert rig.socket.calls == ["pause"]
-    rig.run(0.05)
+    rig.run(LIMIT_BYTES / 2 / RATE + 0.03)
     assert rig.socket.calls == ["pause", "resume"]
 
 
@@ -246,7 +247,7 @@ async def test_an_application_that_does_not_read_closes_its_window() -> None:
         rig.socket.side.data_received(bytes(10_000))
         given_bytes += 10_000
         rig.run(0.02)
-        assert given_bytes <= 4 * MIN_QUEUE_BYTES, "the sender must be stopped"
+        assert given_bytes <= 4 * LIMIT_BYTES, "the sender must be stopped"
     rig.run(5.0)
     assert rig.app.received == b""
     rig.transport.resume_reading()
@@ -273,15 +274,15 @@ async def test_pausing_while_receiving_stops_delivery_at_once() -> None:
 async def test_a_socket_that_is_full_holds_the_sender_back() -> None:
     rig = Rig()
     rig.socket.side.pause_writing()
-    rig.transport.write(bytes(100_000))
+    rig.transport.write(bytes(400_000))
     rig.run(5.0)
     assert rig.socket.written == b""
     assert rig.app.calls[-1] == "pause"
     rig.socket.side.resume_writing()
     start_s = rig.timer.now()
     rig.run(5.0)
-    assert len(rig.socket.written) == 100_000
-    expected_s = wire_bytes(100_000) / RATE + DELAY_S
+    assert len(rig.socket.written) == 400_000
+    expected_s = wire_bytes(400_000) / RATE + DELAY_S
     assert rig.socket.writes[-1][0] - start_s == pytest.approx(expected_s, rel=1e-3)
 
 
