@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from netem.histogram import LogHistogram
 
-BUSY_PERIOD_S = 0.25
-"""A shorter busy period says more about one wake-up than about the rate: at 0.1 ms of lateness
-the error of this one is 0.04 %."""
+BUSY_PERIOD_S = 1.0
+"""A shorter busy period says more about one wake-up than about the rate, which is a matter of
+the steady state: by how much its end was late is counted as such."""
 
 _LATENESS_FLOOR_S = 1e-6
 _RATE_ERROR_FLOOR = 1e-7

@@ -136,10 +136,13 @@ class TcpChannel(Channel):
 
     def _brought_up(self) -> float:
         """Let everything happen that did by the sender's now, which is returned."""
-        self._pipe.catch_up()
-        bottleneck = self._path.bottleneck
-        waits = not self._sender.unsent_bytes
-        at_s = self._pipe.offer_s(bottleneck.latest_s, waits=waits)
+        pipe, bottleneck = self._pipe, self._path.bottleneck
+        now_s = pipe.offer_s()  # catching up takes the host a while
+        pipe.catch_up()
+        at_s = now_s
+        if bottleneck.latest_s > now_s:
+            waits = not self._sender.unsent_bytes
+            at_s = pipe.offer_s(bottleneck.latest_s, waits=waits)
         bottleneck.run_until(at_s)
         self._sender.catch_up(at_s)
         return at_s
