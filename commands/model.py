@@ -1,6 +1,7 @@
 """The global model: where the coordinator's sums meet what `learning` knows of their meaning."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 
 import numpy as np
@@ -74,7 +75,8 @@ class SubModelPortion:
 
 
 class Whole:
-    """All that survives, as of now: for everybody who is told nothing else."""
+    """All that survives, as of now: for everybody who is told nothing else. One for all of them,
+    and the survivors' values taken out once."""
 
     def __init__(self, model: "FederatedModel") -> None:
         pattern = model.patterns.current
@@ -83,10 +85,13 @@ class Whole:
         self.size = model.vector.size if pattern is None else pattern.size
         self.words = model.words
 
-    @property
+    @cached_property
     def vector(self) -> NDArray[np.float32]:
         pattern = self._pattern
         return self._model_vector if pattern is None else pattern.extract(self._model_vector)
+
+    def outdated(self, model: "FederatedModel") -> bool:
+        return model.vector is not self._model_vector
 
     def spread(self, words: Words) -> Words:
         return words
@@ -104,6 +109,7 @@ class FederatedModel:
         self._executor = executor
         self._vector = initial_vector(settings)
         self.patterns = Patterns()
+        self._whole: Whole | None = None
 
     @property
     def vector(self) -> NDArray[np.float32]:
@@ -124,7 +130,9 @@ class FederatedModel:
 
     def portion(self, instruction: bytes) -> Portion:
         if not instruction:
-            return Whole(self)
+            if self._whole is None or self._whole.outdated(self):
+                self._whole = Whole(self)
+            return self._whole
         structure = self._meaning.layout.structure
         return SubModelPortion(self, SubModel(structure, decode_keep(structure, instruction)[1]))
 
@@ -187,7 +195,10 @@ class FederatedModel:
         return Merged(self._vector, pattern.expand(update), pattern.kept, whole, clients)
 
     def _prune(self, pruning: Pruning, merged: Merged, round_: int) -> None:
-        self._vector, kept = pruning.merge(round_, merged)
+        vector, kept = pruning.merge(round_, merged)
+        if not kept.any():
+            raise UnusableSum("no weight survives")
+        self._vector = vector
         self.patterns.replace(kept)
 
     def _notes(

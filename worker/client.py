@@ -77,8 +77,8 @@ class Client:
         """Raises ProtocolError for a pattern that this run cannot have."""
         if self.pruning is None:
             raise ProtocolError(f"{self.settings.strategy} takes no pattern")
-        if plan.surviving > self.task.structure.size:
-            raise ProtocolError("the plan names more coordinates than the model has")
+        if not 1 <= plan.surviving <= self.task.structure.size:
+            raise ProtocolError("the plan names no coordinates, or more than the model has")
 
     def portion(self, instruction: bytes) -> Selection | None:
         """What travels, both ways, where the coordinator says what to train; None: everything.

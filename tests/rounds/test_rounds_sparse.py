@@ -1,6 +1,7 @@
 """Sparse training in whole rounds: the secure sum over the surviving coordinates is the plain one's
 to the bit, for whoever sums, and nothing else travels."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from learning.sparsity import Pruner, Schedule
 from learning.submodel import SubModel
+from protocol.pattern import PatternName
 from tests.rounds.conftest import Leaving, Play, Played, update_of
 
 ROUNDS = 4
@@ -175,3 +177,38 @@ async def test_snip_spends_its_first_round_on_a_gradient(play: Play) -> None:
     assert scores[kept].min() >= scores[~kept].max()
     assert np.count_nonzero(kept) == pytest.approx(0.1 * kept.size, abs=2)
     assert (played.vector != 0).sum() <= kept.sum()
+
+
+class Misnaming:
+    """A model whose pattern is said to be another one."""
+
+    def __init__(self, model: Any, name: PatternName) -> None:  # noqa: ANN401
+        self.model = model
+        self.pattern = name
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self.model, name)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "name", "reason"),
+    [
+        ("none", PatternName(1, bytes(32), 9), "none takes no pattern"),
+        ("fedsparsify-global", PatternName(1, bytes(32), 0), "the plan names no coordinates"),
+        ("fedsparsify-global", PatternName(1, bytes(32), 403_731), "or more than the model has"),
+        ("fedsparsify-global", PatternName(1, bytes(32), 9), "model: 1614920 bytes, not 36"),
+        ("fedsparsify-global", PatternName(1, bytes(32), 403_730), "not the one that the plan"),
+    ],
+)
+async def test_nobody_trains_under_a_pattern_that_it_cannot_check(
+    play: Play, strategy: str, name: PatternName, reason: str
+) -> None:
+    def lie(coordinator: Any) -> None:  # noqa: ANN401
+        around = coordinator._around
+        coordinator._around = replace(around, model=Misnaming(around.model, name))
+
+    played = await play(clients=3, rounds=2, strategy=strategy, alter=lie)
+    assert played.failure is not None
+    assert all(reason in str(event.notes["reason"]) for event in played.events("client_lost"))
+    assert {event.client for event in played.events("client_lost")} == {0, 1, 2}
+    assert [round_ for round_, _ in played.scene.trained if round_ > 0] == []

@@ -18,6 +18,7 @@ from protocol import messages as m
 from protocol.checksum import UploadChecksum
 from protocol.errors import ProtocolError
 from protocol.identity import Identity
+from protocol.pattern import PatternName
 from protocol.telemetry import Event, Span
 from worker.channel import Channel, ChannelLost, JoinRefused, LeftBehind, RunFinished
 from worker.reporting import BATCH, RemoteRecorder
@@ -45,6 +46,7 @@ async def answering(handler: Handler) -> AsyncIterator[tuple[aiohttp.ClientSessi
 
 # --- transfers
 
+NAMED = PatternName(7, bytes(32), 2)
 MODEL = np.arange(1000, dtype="<f4")
 
 
@@ -93,6 +95,42 @@ async def test_a_body_that_swells_is_no_model() -> None:
     async with answering(handler) as (session, url):
         with pytest.raises(TransferFailed, match=r"^model: encoded$"):
             await Transfers(session, url, "1.secret").download_model(3, len(packed) // 4)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "line"),
+    [
+        ({}, bytes(8), "model: under another pattern than the plan's"),
+        ({"Pattern": "2-" + bytes(32).hex()}, bytes(8), "model: under another pattern"),
+        ({"Pattern": NAMED.text}, bytes(8), "model: no length of a pattern"),
+        ({"Pattern": NAMED.text, "Pattern-Bytes": "-1"}, bytes(8), "model: no length of a pattern"),
+        ({"Pattern": NAMED.text, "Pattern-Bytes": "21"}, bytes(29), "model: no length of a"),
+        ({"Pattern": NAMED.text, "Pattern-Bytes": "20"}, bytes(8), "model: 8 bytes, not 28"),
+    ],
+)
+async def test_survivors_under_another_pattern_than_the_plans(
+    headers: dict[str, str], body: bytes, line: str
+) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        assert "Pattern-Held" not in request.headers
+        return web.Response(body=body, headers=headers)
+
+    async with answering(handler) as (session, url):
+        with pytest.raises(TransferFailed, match=line):
+            await Transfers(session, url, "1.secret").download_surviving(3, NAMED, ("", 20))
+
+
+async def test_survivors_and_what_tells_of_them() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        assert request.headers["Pattern-Held"] == "6-aa"
+        told = {"Pattern": NAMED.text, "Pattern-Bytes": "3"}
+        return web.Response(body=MODEL[:2].tobytes() + b"abc", headers=told)
+
+    async with answering(handler) as (session, url):
+        transfers = Transfers(session, url, "1.secret")
+        values, tail = await transfers.download_surviving(3, NAMED, ("6-aa", 20))
+    np.testing.assert_array_equal(values, MODEL[:2])
+    assert tail == b"abc"
 
 
 async def test_a_download_that_breaks_off() -> None:
