@@ -1,7 +1,7 @@
-"""All clients of `benchmarks.secure_round`, in a process of their own: the worker's own channel,
+"""Some clients of `benchmarks.secure_round`, in a process of their own: the worker's own channel,
 transfers and party; each answers with a fixed vector instead of training.
 
-Reads from standard input one line of JSON: URL, token and setting.
+Reads from standard input one line of JSON: URL, token, setting and places.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -61,9 +62,10 @@ class Setting:
         """What this client's vector is filled with."""
         return (client + 1) / self.clients
 
-    def order(self, url: str, token: str) -> bytes:
-        """What `main` reads."""
-        return json.dumps({"url": url, "token": token, "setting": asdict(self)}).encode() + b"\n"
+    def order(self, url: str, token: str, places: Sequence[int]) -> bytes:
+        """What `main` reads, of the process that plays the clients at these places."""
+        order = {"url": url, "token": token, "setting": asdict(self), "places": list(places)}
+        return json.dumps(order).encode() + b"\n"
 
 
 class FixedWorker:
@@ -138,18 +140,21 @@ async def _undisturbed(jobs: Sequence[TrainingJob]) -> AsyncIterator[None]:
     yield
 
 
-async def play(setting: Setting, url: str, token: str) -> None:
+async def play(setting: Setting, places: Sequence[int], url: str, token: str) -> None:
     """Until the coordinator says that the run is over."""
     crypto = ThreadPoolExecutor(os.cpu_count(), "crypto")  # as `run_testbed.py` has it
     asyncio.get_running_loop().set_default_executor(crypto)
-    workers = [FixedWorker(setting, client) for client in range(setting.clients)]
+    workers = [FixedWorker(setting, client) for client in places]
     gc.freeze()
     await asyncio.gather(*(worker.run(url, token) for worker in workers))
 
 
 def main() -> None:
+    """Prints the seconds of processor time that playing took."""
     order = json.loads(sys.stdin.readline())
-    asyncio.run(play(Setting(**order["setting"]), order["url"], order["token"]))
+    start_s = time.process_time()
+    asyncio.run(play(Setting(**order["setting"]), order["places"], order["url"], order["token"]))
+    print(time.process_time() - start_s)
 
 
 if __name__ == "__main__":

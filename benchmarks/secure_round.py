@@ -15,8 +15,9 @@ import resource
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -41,10 +42,11 @@ from protocol.secagg.regular_graph import choose_degree
 from protocol.secagg.ring import Words
 from protocol.secagg.threshold import default_threshold
 from protocol.sizes import CHECKSUM_BYTES, SESSION_BYTES
-from protocol.telemetry import ListRecorder, Span, Tracer
+from protocol.telemetry import Event, ListRecorder, Span, Tracer
 from strategies.none import Everybody
 
 ROOT = Path(__file__).parent.parent
+CORES = os.cpu_count() or 1
 CONSOLE = Console(width=130)
 
 
@@ -72,7 +74,8 @@ class Played:
     bytes_each: float
     """That a client uploads for each coordinate, checksum included."""
     cpu_s: float
-    """Of the coordinator's process and the clients', over all rounds and their coming and going."""
+    """Of the coordinator's process and the clients', over all rounds and their coming and going,
+    but not until they can begin."""
 
     @property
     def best(self) -> Timing:
@@ -136,36 +139,53 @@ async def _rounds_of(setting: Setting, rounds: int) -> Played:
     model = MeanModel(setting)
     coordinator = _coordinator(setting, rounds, model, (recorder, token))
     gc.freeze()
-    spent_s = _cpu_s()
-    async with served(coordinator, ("127.0.0.1", 0)) as url:
-        command = (sys.executable, "-m", "benchmarks.secure_clients")
-        clients = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=subprocess.PIPE)
-        try:
-            playing = asyncio.create_task(clients.communicate(setting.order(url, token)))
-            await coordinator.run()
-            await playing
-        finally:
-            with suppress(ProcessLookupError):
-                clients.kill()
-    spent_s = _cpu_s() - spent_s
-    _check(setting, rounds, model)
+    start_s = time.process_time()
+    async with (
+        served(coordinator, ("127.0.0.1", 0)) as url,
+        _playing(setting, (url, token)) as playing,
+    ):
+        await coordinator.run()
+        clients_s = await playing
+    spent_s = time.process_time() - start_s + clients_s
+    _check(setting, rounds, model, recorder)
     spans = [item for item in recorder.items if isinstance(item, Span) and item.client is None]
     timings = tuple(_timing(spans, round_) for round_ in range(1, rounds + 1))
     uploaded = packed_size(model.words, RING_BITS) + CHECKSUM_BYTES
     return Played(timings, uploaded / setting.size, spent_s)
 
 
-def _cpu_s() -> float:
-    """Of this process and of those it has waited for."""
-    return sum(os.times()[:4])
+@asynccontextmanager
+async def _playing(setting: Setting, access: tuple[str, str]) -> AsyncIterator[Awaitable[float]]:
+    """The clients, in as many processes as there are cores, as Flower's are. Yields what is to be
+    their seconds of processor time."""
+    command = (sys.executable, "-m", "benchmarks.secure_clients")
+    places, pipe = range(setting.clients), asyncio.subprocess.PIPE
+    orders = [setting.order(*access, places[first::CORES]) for first in range(CORES)]
+    processes = [
+        await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
+        for _ in orders
+    ]
+
+    async def played() -> float:
+        playing = (p.communicate(order) for p, order in zip(processes, orders, strict=True))
+        return sum(float(said) for said, _ in await asyncio.gather(*playing))
+
+    try:
+        yield asyncio.create_task(played())
+    finally:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                process.kill()
 
 
-def _check(setting: Setting, rounds: int, model: MeanModel) -> None:
+def _check(setting: Setting, rounds: int, model: MeanModel, recorder: ListRecorder) -> None:
     values = [setting.value(client) for client in range(setting.lost, setting.clients)]
     expected = rounds * sum(values) / len(values)
     error = float(np.abs(model.vector - expected).max())
     if error > rounds * (setting.fixed_point.step + 1e-6):
-        raise ArithmeticError(f"the mean over {rounds} rounds is off by {error}")
+        events = [item for item in recorder.items if isinstance(item, Event)]
+        reasons = {str(event.notes["reason"]) for event in events if "reason" in event.notes}
+        raise ArithmeticError(f"the mean of {rounds} rounds is off by {error}; told: {reasons}")
 
 
 def _coordinator(

@@ -4,7 +4,8 @@ Sizes, types, rounds and identities are checked before anything is allocated.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -19,8 +20,9 @@ from protocol import codec, pattern, phantom
 from protocol.errors import ProtocolError
 from protocol.sizes import MAX_MESSAGE_BYTES
 
-PIECE_BYTES = 2**18
-"""Of a download."""
+PIECE_BYTES = 2**17
+"""Of a download. What the kernel does not take of one is held for each connection: with 200 of them
+the coordinator's memory would show larger pieces."""
 
 
 def build_app(coordinator: Coordinator) -> web.Application:
@@ -79,11 +81,11 @@ class _Face:
         progress = Transfer(0, len(body))
         self._coordinator.status.downloads[client.id] = progress
         stall_s = self._coordinator.limits.stall_s
+        if request.transport is not None:
+            request.transport.set_write_buffer_limits(high=0)  # the kernel's are enough
         try:
-            for start in range(0, len(body), PIECE_BYTES):
-                piece = body[start : start + PIECE_BYTES]
-                await written_out(response.write(piece), request.transport, stall_s)
-                progress.done_bytes = min(start + PIECE_BYTES, len(body))
+            writing = _write_all(response, body, progress)
+            await written_out(writing, partial(_unsent, request.transport, progress), stall_s)
             await response.write_eof()
         except TimeoutError:
             played.lose(client.id, f"download: no byte for {stall_s:g} s")
@@ -150,27 +152,34 @@ async def _hollow(request: web.Request, size: int) -> web.StreamResponse:
     return response
 
 
-async def written_out(
-    writing: Coroutine[Any, Any, object], transport: asyncio.WriteTransport | None, stall_s: float
-) -> None:
-    """Wait until a piece is out, or nearly; TimeoutError if for `stall_s` nothing moved at all.
+async def _write_all(response: web.StreamResponse, body: memoryview, progress: Transfer) -> None:
+    for start in range(0, len(body), PIECE_BYTES):
+        await response.write(body[start : start + PIECE_BYTES])
+        progress.done_bytes = min(start + PIECE_BYTES, len(body))
 
-    However slow the link: what is left of the piece is looked at, not how long all of it takes."""
+
+def _unsent(transport: asyncio.WriteTransport | None, progress: Transfer) -> int:
+    held = 0 if transport is None else transport.get_write_buffer_size()
+    return progress.total_bytes - progress.done_bytes + held
+
+
+async def written_out(
+    writing: Coroutine[Any, Any, object], unsent: Callable[[], int], stall_s: float
+) -> None:
+    """Wait until a body is out, or nearly; TimeoutError if for `stall_s` nothing moved at all.
+
+    However slow the link: what is left of the body is looked at, not how long all of it takes."""
     task = asyncio.ensure_future(writing)
     try:
-        await asyncio.sleep(0)  # the piece is in the transport's buffer from here on
-        left = _unsent(transport)
+        await asyncio.sleep(0)  # the first piece is in the transport's buffer from here on
+        left = unsent()
         while not (await asyncio.wait({task}, timeout=stall_s))[0]:
-            if (now := _unsent(transport)) >= left:
+            if (now := unsent()) >= left:
                 raise TimeoutError
             left = now
         task.result()
     finally:
         task.cancel()
-
-
-def _unsent(transport: asyncio.WriteTransport | None) -> int:
-    return 0 if transport is None else transport.get_write_buffer_size()
 
 
 def _number(request: web.Request, name: str) -> int:

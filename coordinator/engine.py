@@ -28,7 +28,7 @@ GOODBYE_S = 5.0
 telemetry; those that are gone already cost nothing."""
 
 
-SPOOL_MEMORY_BYTES = 2**28
+SPOOL_MEMORY_BYTES = 2**27
 """For vectors under way, whatever the number of clients; what does not fit goes to files."""
 
 

@@ -20,7 +20,7 @@ from coordinator.result import RoundResult
 from coordinator.status import Status, Transfer
 from coordinator.summation import Place, Step, Summation, SumRule
 from coordinator.unmasking import Unmasking
-from coordinator.uploads import SpoolRoom, Upload, UploadRejected
+from coordinator.uploads import Spool, SpoolRoom, Upload, UploadRejected
 from protocol import pattern
 from protocol.checksum import UploadChecksum
 from protocol.errors import LocalError, ProtocolError, TooFewSurvivors
@@ -253,9 +253,7 @@ class Round:
             else:
                 with self._around.room.place() as spool:
                     arrived_s = await self._received(client, upload.receive(spool))
-                    with spool.whole() as room, room[:size] as packed:
-                        await asyncio.to_thread(upload.check, room)
-                        await self._add(client, packed, gathering)
+                    await self._add(client, spool, gathering)
         except TimeoutError as error:
             raise ProtocolError("the round has gone on without this client") from error
         except UploadRejected as rejection:
@@ -276,9 +274,7 @@ class Round:
         self._uploading[client] = None
         return self._tracer.now() - self._started_s
 
-    async def _add(
-        self, client: int, packed: memoryview | None, gathering: Gathering[object]
-    ) -> None:
+    async def _add(self, client: int, spool: Spool | None, gathering: Gathering[object]) -> None:
         """Under the lock, so that nobody is lost or asked on while a vector is half in the sum."""
         async with self._adding:
             if not gathering.awaits(client):
@@ -286,18 +282,24 @@ class Round:
             self._spoilt = True  # until it is in whole, the sum is of no use
             gathering.answer(client, None)
             self._summation.added(client)
-            if packed is not None:
-                await asyncio.to_thread(self._include, client, packed)
+            if spool is not None:
+                await asyncio.to_thread(self._include, client, spool)
             self._spoilt = False
 
-    def _include(self, client: int, packed: memoryview) -> None:
-        around, portion = self._around, self.portions[client]
-        if len(packed) < self._aggregate.packed_size:
-            words = portion.spread(unpack(packed, around.rule.ring_bits))
-            packed = memoryview(pack(words, around.rule.ring_bits))
+    def _include(self, client: int, spool: Spool) -> None:
+        """Under the lock: a vector that waits in a file is in memory only while it is added."""
+        portion, ring_bits = self.portions[client], self._around.rule.ring_bits
+        with spool.whole() as room, room[: packed_size(portion.words, ring_bits)] as packed:
+            if len(packed) < self._aggregate.packed_size:
+                words = portion.spread(unpack(packed, ring_bits))
+                self._add_packed(client, memoryview(pack(words, ring_bits)))
+            else:
+                self._add_packed(client, packed)
+
+    def _add_packed(self, client: int, packed: memoryview) -> None:
         self._aggregate.add(packed)
-        if around.onlooker is not None:
-            around.onlooker(client, unpack(packed, around.rule.ring_bits))
+        if self._around.onlooker is not None:
+            self._around.onlooker(client, unpack(packed, self._around.rule.ring_bits))
 
     def _refused(self, client: int, reason: str) -> None:
         self._tracer.event("message_refused", self._number, client, reason=reason)

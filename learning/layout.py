@@ -106,6 +106,9 @@ class VectorLayout:
         rows = self._rows if kept is None else self._rows[:, kept]
         for start in range(0, delta.size, _CHUNK):
             chunk = slice(start, start + _CHUNK)
+            if self.length == 1 and counts[0]:  # one divisor for all
+                delta[chunk] = summed[chunk] / counts[0]
+                continue
             trained = counts[rows[:, chunk]].min(axis=0)
             below = trained if divisor == "participation" else counts[0]
             quotient = np.zeros(trained.shape, np.float64)

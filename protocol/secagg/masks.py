@@ -26,6 +26,8 @@ _CHUNK_BYTES = 2**18
 """Chunks outside and peers inside: chunk and scratch stay in the core's own cache."""
 _BLOCK_BYTES = 16
 _ZEROS = memoryview(bytes(_CHUNK_BYTES))
+_APPLY = (np.subtract, np.add)
+_Read = Callable[[memoryview, memoryview], int]
 
 
 class Keystream(StrEnum):
@@ -50,52 +52,47 @@ class Masks:
     """
 
     def __init__(self, masks: Sequence[Mask], keystream: Keystream = Keystream.GCM) -> None:
-        self._streams = [(_Stream(mask.key, keystream), mask.sign) for mask in masks]
+        self._masks = [(AES(mask.key), _APPLY[mask.sign > 0]) for mask in masks]
+        self._keystream = keystream
         self._scratch: NDArray[np.uint8] = np.empty(_CHUNK_BYTES, np.uint8)
+        self._steps: list[tuple[_Read, np.ufunc]] = []
+        """Each open keystream, and how what it yields is applied."""
+        self._next = -1
+        """The coordinate that the keystreams are at."""
 
     def apply(self, words: Words, offset: int) -> None:
         """Add (subtract) every mask to `words`, the coordinates from `offset` of the vector."""
         if words.dtype not in (np.dtype("<u4"), np.dtype("<u8")) or words.ndim != 1:
             raise LocalError("words must be a vector of little-endian uint32 or uint64")
+        word_bytes = words.dtype.itemsize
         scratch = self._scratch.view(words.dtype)
-        for start, stop in _chunks(offset, words.size, words.dtype.itemsize):
-            chunk = words[start - offset : stop - offset]
-            mask = scratch[: stop - start]
-            raw = self._scratch[: mask.nbytes].data
-            for stream, sign in self._streams:
-                stream.read_into(raw, start, words.dtype.itemsize)
-                if sign > 0:
-                    np.add(chunk, mask, out=chunk)
-                else:
-                    np.subtract(chunk, mask, out=chunk)
+        for start, stop in _chunks(offset, words.size, word_bytes):
+            if start != self._next or start % SEGMENT_WORDS == 0:
+                self._open(start, word_bytes)
+            chunk, mask = words[start - offset : stop - offset], scratch[: stop - start]
+            zeros, raw = _ZEROS[: mask.nbytes], self._scratch[: mask.nbytes].data
+            for read_into, add_or_subtract in self._steps:  # the innermost loop: nothing else
+                read_into(zeros, raw)
+                add_or_subtract(chunk, mask, chunk)
+            self._next = stop
+
+    def _open(self, offset: int, word_bytes: int) -> None:
+        """All keystreams at a coordinate: anew at each segment and wherever reading jumps."""
+        self._steps = [
+            (_opened(key, self._keystream, offset, word_bytes).update_into, add_or_subtract)
+            for key, add_or_subtract in self._masks
+        ]
 
 
-class _Stream:
-    """One key's keystream, opened anew at each segment and wherever reading jumps."""
-
-    def __init__(self, key: bytes, keystream: Keystream) -> None:
-        self._key = AES(key)
-        self._keystream = keystream
-        self._next = -1
-        self._cipher: CipherContext | None = None
-
-    def read_into(self, raw: memoryview, offset: int, word_bytes: int) -> None:
-        """Fill `raw` with the words from `offset`, all of one segment."""
-        cipher = self._cipher
-        if cipher is None or offset != self._next or offset % SEGMENT_WORDS == 0:
-            cipher = self._cipher = self._open(offset, word_bytes)
-        cipher.update_into(_ZEROS[: len(raw)], raw)
-        self._next = offset + len(raw) // word_bytes
-
-    def _open(self, offset: int, word_bytes: int) -> CipherContext:
-        segment, within = divmod(offset, SEGMENT_WORDS)
-        nonce = segment.to_bytes(12)
-        if within == 0 and self._keystream is Keystream.GCM:
-            return Cipher(self._key, GCM(nonce)).encryptor()
-        block, skip = divmod(within * word_bytes, _BLOCK_BYTES)
-        cipher = Cipher(self._key, CTR(nonce + (2 + block).to_bytes(4))).encryptor()
-        cipher.update(bytes(skip))
-        return cipher
+def _opened(key: AES, keystream: Keystream, offset: int, word_bytes: int) -> CipherContext:
+    segment, within = divmod(offset, SEGMENT_WORDS)
+    nonce = segment.to_bytes(12)
+    if within == 0 and keystream is Keystream.GCM:
+        return Cipher(key, GCM(nonce)).encryptor()
+    block, skip = divmod(within * word_bytes, _BLOCK_BYTES)
+    cipher = Cipher(key, CTR(nonce + (2 + block).to_bytes(4))).encryptor()
+    cipher.update(bytes(skip))
+    return cipher
 
 
 def _chunks(offset: int, size: int, word_bytes: int) -> Iterator[tuple[int, int]]:

@@ -137,16 +137,24 @@ class FixedPoint:
         """The signed sums behind words modulo 2^ring_bits."""
         if words.dtype != self.word:
             raise LocalError(f"words must be {self.word}, not {words.dtype}")
+        return self._signed(words).astype(np.int64)
+
+    def _signed(self, words: Words) -> NDArray[np.signedinteger[Any]]:
+        """In the words' own width; shares their memory where the ring fills it."""
         unused = 8 * words.dtype.itemsize - self.ring_bits
+        if not unused:
+            return words.view(f"<i{words.dtype.itemsize}")
         signed = np.left_shift(words, unused).view(f"<i{words.dtype.itemsize}")
-        return np.asarray(np.right_shift(signed, unused), np.int64)
+        return np.asarray(np.right_shift(signed, unused))
 
     def dequantise(self, words: Words) -> NDArray[np.float64]:
         """The weighted sum of the (clipped, rounded) values."""
+        if words.dtype != self.word:
+            raise LocalError(f"words must be {self.word}, not {words.dtype}")
         values = np.empty(words.shape, np.float64)
         for start in range(0, words.size, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            np.multiply(self.to_integers(words[chunk]), self.step, out=values[chunk])
+            np.multiply(self._signed(words[chunk]), self.step, out=values[chunk])
         return values
 
 
