@@ -2,10 +2,10 @@
 
 Same number of clients, parameters, threshold and neighbours, same clip bound, same 2^32 ring, no
 training, no losses, on the same cores, server and all clients counted alike. Ours goes over
-loopback sockets between two processes (`benchmarks.secure_round`); Flower runs in its simulation
-engine, its fastest mode, with an actor for each core, in an environment of its own, which the
-first run makes under `build/` (some 50 packages). Of each, the first round warms up and the best of
-the others counts.
+loopback sockets, with a process of clients for each core (`benchmarks.secure_round`); Flower runs
+in its simulation engine, its fastest mode, with an actor for each core, in an environment of its
+own, which the first run makes under `build/` (some 50 packages). Of each, the first round warms up
+and the best of the others counts.
 """
 
 import argparse

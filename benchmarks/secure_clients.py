@@ -129,7 +129,7 @@ class FixedWorker:
     def _words(self) -> Words:
         """The update in fixed point, its weight 1, and its clipped share 0."""
         fixed_point, size = self._setting.fixed_point, self._setting.size
-        words: Words = np.zeros(size + 2, fixed_point.word)
+        words: Words = np.empty(size + 2, fixed_point.word)
         fixed_point.quantise(self._update, 1, words[:size])
         fixed_point.encode_integers(np.array([1, 0]), words[size:])
         return words

@@ -1,9 +1,9 @@
 """Whole secure rounds over loopback, unthrottled: `python -m benchmarks.secure_round [--quick]`.
 
-The real coordinator in this process; in a second one for each client the worker's own channel,
-transfers and party (`benchmarks.secure_clients`). Only training is left out: every client answers
-with a fixed vector. `--memory` shows the coordinator's peak memory instead, each fleet in a
-process of its own.
+The real coordinator in this process; the clients in as many others as there are cores, each with
+the worker's own channel, transfers and party (`benchmarks.secure_clients`). Only training is left
+out: every client answers with a fixed vector. `--memory` shows the coordinator's peak memory
+instead, each fleet in a process of its own.
 """
 
 import argparse

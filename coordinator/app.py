@@ -20,7 +20,7 @@ from protocol import codec, pattern, phantom
 from protocol.errors import ProtocolError
 from protocol.sizes import MAX_MESSAGE_BYTES
 
-PIECE_BYTES = 2**17
+PIECE_BYTES = 2**16
 """Of a download. What the kernel does not take of one is held for each connection: with 200 of them
 the coordinator's memory would show larger pieces."""
 

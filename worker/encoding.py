@@ -39,7 +39,8 @@ def encode(client: Client, fit: Fit, setting: Setting) -> tuple[Words, int]:
     update, votes = _pruned(client, fit, setting)
     values = update if travels is None else travels.extract(update)
     upload = client.upload(values.size)
-    words: Words = np.zeros(upload.words, dtype=numbers.word)
+    words: Words = np.empty(upload.words, dtype=numbers.word)
+    words[upload.values :] = 0
     chance = None
     if client.settings.rounding == "stochastic":
         chance = np.random.Generator(np.random.SFC64([client.settings.seed, round_, client.id]))
