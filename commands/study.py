@@ -24,6 +24,7 @@ from protocol.secagg.ring import FixedPoint
 from protocol.secagg.sample import most_corrupt
 from protocol.secagg.threshold import check_threshold, default_threshold
 from protocol.settings import ClientSettings
+from protocol.stragglers import most_stragglers
 from strategies import UnknownStrategy, lookup
 from strategies.draw import Draw
 from strategies.interface import Strategy
@@ -217,7 +218,23 @@ def _prepare(settings: RunSettings, fleet: Fleet) -> Study:
     check_pruning(settings, study.pruning)
     if settings.aggregation != "plain":
         study.degree(study.planned)
+        if strategy.leaves_out:
+            _check_rest(study)
     return study
+
+
+def _check_rest(study: Study) -> None:
+    """However many the strategy leaves out, a secure sum among the rest must be possible: not to
+    be found out in the middle of a run."""
+    most = most_stragglers(study.clients, study.strategy_settings.straggler_share)
+    rest = study.clients - most
+    try:
+        study.degree(min(rest, study.planned))
+    except LocalError as error:
+        raise BadInput(
+            f"strategy: {study.strategy.name}: may leave out {most} of {study.clients} clients, "
+            f"and among {rest} no secure sum is possible: {error}"
+        ) from error
 
 
 def _check_room_for_cuts(settings: RunSettings) -> None:

@@ -17,16 +17,24 @@ class Verdict:
     target_s: float
 
 
+def most_stragglers(clients: int, share: float) -> int:
+    """How many of so many clients may be stragglers: `share` in [0, 1), rounded down, at least
+    one, and never everybody."""
+    if clients < 2 or share <= 0:
+        return 0
+    return max(1, int(share * clients + 1e-9))  # 0.29 * 100 falls just short
+
+
 def find_stragglers(times_s: Mapping[int, float], share: float, margin: float) -> Verdict:
     """Apply the rule to each client's full-model round time in seconds.
 
-    `share` in [0, 1) of the fleet (rounded down, at least one) may be stragglers; each must
-    exceed the slowest client outside that share by more than `margin` (0.1 = 10 %).
+    `share` of the fleet may be stragglers (`most_stragglers`); each must exceed the slowest client
+    outside that share by more than `margin` (0.1 = 10 %).
     """
     slowest_first = sorted(times_s, key=lambda client: (-times_s[client], client))
-    if len(slowest_first) < 2 or share <= 0:
+    suspects = most_stragglers(len(slowest_first), share)
+    if not suspects:
         return Verdict((), max(times_s.values(), default=0.0))
-    suspects = max(1, int(share * len(slowest_first) + 1e-9))  # 0.29 * 100 falls just short
     bound_s = times_s[slowest_first[suspects]] * (1 + margin)
     stragglers = tuple(c for c in slowest_first[:suspects] if times_s[c] > bound_s)
     others = slowest_first[len(stragglers) :]

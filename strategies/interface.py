@@ -151,6 +151,8 @@ class Strategy:
     """Which participation counts the masked vector must carry for an exact mean."""
     cuts: bool = False
     """Whether it may lose up to `straggler_share` of the clients in a round on purpose."""
+    leaves_out: bool = False
+    """Whether it may begin a round without up to `straggler_share` of the clients."""
     needs_plain: bool = False
     """Whether it needs to see single updates, and so cannot run under secure aggregation."""
     pruning: Callable[[StrategySettings, Structure], Pruning] | None = None

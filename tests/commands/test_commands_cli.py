@@ -52,6 +52,10 @@ BAD_INPUT = [
     ("--set threshold=21", "threshold 21 is more than the 20 participants"),
     ("--set threshold=1", "threshold 1 is below 2"),
     (
+        "--profile cross-silo-8 --strategy exclude --set threshold=8",
+        "strategy: exclude: may leave out 1 of 8 clients, and among 7 no secure sum is possible: ",
+    ),
+    (
         "--set aggregation=secagg+ --set adversary=active --set crowd=19",
         "no number of chosen neighbours among 20 clients is safe with 2 corrupt",
     ),
