@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -86,22 +87,29 @@ def test_killed_in_mid_round_and_resumed(
     assert "has played all its rounds" in one_line(again)
 
 
+@pytest.mark.skipif(
+    os.getloadavg()[0] > 2 * (os.cpu_count() or 1),
+    reason="trains in wall time, which gives way to all else: the host is too busy",
+)
 def test_in_wall_time_the_coordinators_decisions_go_on(
     command: Command, fast_fleet: Callable[[int], str], tmp_path: Path
 ) -> None:
     """`fluid` decides at the coordinator, from what it has seen in earlier rounds."""
-    cut, short = tmp_path / "cut", ("epochs=1", "batch_size=300", "training_processes=1")
+    cut, fleet = tmp_path / "cut", tmp_path / "fleet.toml"
+    # A round takes the network a second, so that the run is far from its end when it is killed.
+    fleet.write_text(Path(fast_fleet(3)).read_text().replace("lan-1g", "verizon-lte"))
+    short = ("epochs=1", "batch_size=300", "training_processes=1")
     chosen = [word for each in (*short, "aggregation=plain") for word in ("--set", each)]
-    words = ["run", "--profile", fast_fleet(3), "--rounds", "8", "--strategy", "fluid", *chosen]
-    killed(cut, words, in_round=3)
+    words = ["run", "--profile", str(fleet), "--rounds", "6", "--strategy", "fluid", *chosen]
+    killed(cut, words, in_round=2)
     finished = len(rows(cut))
     ended = command("run", "--resume", str(cut), "--json")
     assert ended.code == 0, ended.err
     summary: Any = json.loads(ended.out)
-    assert (summary["status"], summary["clock"], summary["rounds"]) == ("finished", "wall", 8)
+    assert (summary["status"], summary["clock"], summary["rounds"]) == ("finished", "wall", 6)
     attempts = [row["attempt"] for row in rows(cut)]
-    assert attempts == ["1"] * finished + ["2"] + ["1"] * (7 - finished)
-    assert finished >= 2
+    assert attempts == ["1"] * finished + ["2"] + ["1"] * (5 - finished)
+    assert 1 <= finished <= 4
 
 
 REFUSED = [
