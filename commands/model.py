@@ -39,7 +39,7 @@ class Meaning:
 
     def upload(self, values: int) -> UploadLayout:
         """Of a client that sends so many coordinates."""
-        votes = "none" if self.pruning is None else self.pruning.votes
+        votes = None if self.pruning is None else self.pruning.votes
         return UploadLayout.of(values, self.layout.length, votes, self.fixed_point)
 
 
@@ -165,6 +165,8 @@ class FederatedModel:
         numbers, layout = self._meaning.fixed_point, self._meaning.layout
         summed = numbers.dequantise(total[: upload.values])
         counts = numbers.to_integers(total[upload.counts_at])
+        if upload.packed_counts is not None:
+            counts = upload.packed_counts.unpack(total[upload.counts_at])
         if upload.vote_weights is None:
             pattern = self.patterns.current
             kept = None if pattern is None else pattern.kept

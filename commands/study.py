@@ -86,7 +86,7 @@ class Study:
     @property
     def words(self) -> int:
         """Length of a client's masked vector as long as nothing is pruned for everybody."""
-        votes = "none" if self.pruning is None else self.pruning.votes
+        votes = None if self.pruning is None else self.pruning.votes
         size, counts = self.task.structure.size, self.layout.length
         return UploadLayout.of(size, counts, votes, self.fixed_point).words
 

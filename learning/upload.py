@@ -21,20 +21,28 @@ class UploadLayout:
     values: int
     """Coordinates that travel."""
     counts: int
-    """Participation counts (`learning.layout`)."""
+    """Words of participation counts (`learning.layout`)."""
+    packed_counts: PackedCounters | None = None
+    """How they lie in these words; None: each in one of its own."""
     votes: PackedCounters | None = None
     vote_weights: PackedCounters | None = None
 
     @classmethod
-    def of(cls, values: int, counts: int, votes: Votes, numbers: FixedPoint) -> "UploadLayout":
-        """Raises LocalError if the ring is too narrow for a sum of weights."""
-        heads, weights = None, None
+    def of(
+        cls, values: int, counts: int, votes: Votes | None, numbers: FixedPoint
+    ) -> "UploadLayout":
+        """`votes`: None where nothing is pruned for everybody; where it is, counts are packed too,
+        beside which few values are left. Raises LocalError if the ring is too narrow for a sum of
+        weights."""
+        if votes is None:
+            return cls(values, counts)
+        most, bits = numbers.max_clients * numbers.max_weight, numbers.ring_bits
+        packed, heads, weights = PackedCounters(counts, most, bits), None, None
         if votes != "none":
-            heads = PackedCounters(values, numbers.max_clients, numbers.ring_bits)
+            heads = PackedCounters(values, numbers.max_clients, bits)
         if votes == "weight":
-            most = numbers.max_clients * numbers.max_weight
-            weights = PackedCounters(values, most, numbers.ring_bits)
-        return cls(values, counts, heads, weights)
+            weights = PackedCounters(values, most, bits)
+        return cls(values, packed.words, packed, heads, weights)
 
     @property
     def counts_at(self) -> slice:

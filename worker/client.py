@@ -66,7 +66,7 @@ class Client:
 
     def upload(self, values: int) -> UploadLayout:
         """Of a round in which so many coordinates travel."""
-        votes = "none" if self.pruning is None else self.pruning.votes
+        votes = None if self.pruning is None else self.pruning.votes
         return UploadLayout.of(values, self.layout.length, votes, self.fixed_point)
 
     def measures_gradient(self, round_: int) -> bool:

@@ -60,10 +60,12 @@ def test_words_of_another_length_are_somebody_elses_fault() -> None:
 
 def test_the_parts_of_an_upload_follow_one_another() -> None:
     numbers = FixedPoint(0.5, 32, max_weight=72, max_clients=20)
-    dense = UploadLayout.of(100, 7, "none", numbers)
+    dense = UploadLayout.of(100, 7, None, numbers)
     assert (dense.counts_at, dense.share_at, dense.words) == (slice(100, 107), 107, 108)
     voting = UploadLayout.of(100, 7, "weight", numbers)
-    assert voting.votes_at == slice(108, 108 + 17)  # 5 bits a vote, 6 to a word
-    assert voting.vote_weights_at == slice(125, 125 + 50)  # 11 bits, 2 to a word
-    assert voting.words == 175
-    assert UploadLayout.of(100, 7, "count", numbers).words == 125
+    assert (voting.counts_at, voting.share_at) == (slice(100, 104), 104)  # 11 bits, 2 to a word
+    assert voting.votes_at == slice(105, 105 + 17)  # 5 bits a vote, 6 to a word
+    assert voting.vote_weights_at == slice(122, 122 + 50)
+    assert voting.words == 172
+    assert UploadLayout.of(100, 7, "count", numbers).words == 122
+    assert UploadLayout.of(100, 7, "none", numbers).words == 105
