@@ -64,11 +64,11 @@ class Junction(Generic[L]):
         """Commit, in order, everything that starts no later than `now_s` (which is finite)."""
         committed: list[Committed[L]] = []
         while self._next_s <= now_s:
-            starts = [(self._start(m, own_s), m) for m, own_s in self._own_s.items()]
-            self._next_s = start_s = min((at_s for at_s, _ in starts), default=math.inf)
+            start_s, ready = self._first()
+            self._next_s = start_s
             if start_s > now_s:
                 break
-            member = self._choose([m for at_s, m in starts if at_s <= start_s])
+            member = self._choose(ready)
             if member.next_start() <= start_s:  # unless it has been held back since
                 transit = member.commit(start_s)
                 if transit is not None:
@@ -79,21 +79,30 @@ class Junction(Generic[L]):
             self.changed(member)
         return committed
 
-    @staticmethod
-    def _start(member: Link[L], own_s: float) -> float:
-        for wire in member.route:
-            if wire.free_s > own_s:
-                own_s = wire.free_s
-        return own_s
+    def _first(self) -> tuple[float, list[Link[L]]]:
+        """When the next load may start, and whose it may be: the hottest loop of a fleet."""
+        first_s, ready = math.inf, []
+        for member, start_s in self._own_s.items():
+            for wire in member.route:
+                if wire.free_s > start_s:
+                    start_s = wire.free_s
+            if start_s < first_s:
+                first_s, ready = start_s, [member]
+            elif start_s == first_s < math.inf:
+                ready.append(member)
+        return first_s, ready
 
     def _choose(self, ready: Sequence[Link[L]]) -> Link[L]:
         """Who has most credit left, in turns, on the shared wire where it has least."""
-        shares = {m: max(1, m.waiting_flows) for m in ready}
-        for wire in {wire: None for member in ready for wire in member.route}:
+        shares = {m: m.waiting_flows or 1 for m in ready}
+        wires = ready[0].route if len(ready) == 1 else _crossed(ready)
+        for wire in wires:
             crossing = [m for m in ready if wire in m.route]
             best = max(self._turns_left(m, wire, shares[m]) for m in crossing)
             if best <= 0 and (best <= -1 or not self._somebody_has_credit(wire)):
                 self._new_rounds(wire, 1 if best <= -1 else math.floor(-best) + 1)
+        if len(ready) == 1:
+            return ready[0]
         return max(
             ready,
             key=lambda m: min((self._turns_left(m, w, shares[m]) for w in m.route), default=1.0),
@@ -116,6 +125,11 @@ class Junction(Generic[L]):
                 share = self._turn_bytes[wire] * max(1, member.waiting_flows)
                 credit = self._credit_bytes[member, wire] + rounds * share
                 self._credit_bytes[member, wire] = min(credit, share)
+
+
+def _crossed(members: Sequence[Link[L]]) -> Sequence[SharedWire]:
+    """Each wire once, in the order in which it is met."""
+    return tuple({wire: None for member in members for wire in member.route})
 
 
 class SharedLinks(Generic[L]):

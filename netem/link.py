@@ -211,11 +211,17 @@ class Link(Generic[L]):
     def waiting_flows(self) -> int:
         """How many flows would send now if they could."""
         open_s = self._open_s()
+        if len(self._turns) == 1:
+            return int(self._turns[0].next_eligible(open_s) <= open_s)
         return sum(flow.next_eligible(open_s) <= open_s for flow in self._turns)
 
     def _open_s(self) -> float:
         """When its own wire and all shared ones on its way are free."""
-        return max(self._free_s, *(wire.free_s for wire in self.route), -math.inf)
+        open_s = self._free_s
+        for wire in self.route:
+            if wire.free_s > open_s:
+                open_s = wire.free_s
+        return open_s
 
     def advance(self, now_s: float) -> list[Transit[L]]:
         """Commit, one quantum after the other, everything that starts no later than `now_s`
