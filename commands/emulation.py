@@ -209,7 +209,11 @@ class EmulatedWorker:
         p50, p99, worst = (None if late is None else late / scale for late in late_ms)
         rate_error: Json = None
         if measured.rate_error_p50 is not None:
-            rate_error = {"p50": measured.rate_error_p50, "max": measured.rate_error_max}
+            rate_error = {
+                "p50": measured.rate_error_p50,
+                "max": measured.rate_error,
+                "worst": measured.rate_error_max,
+            }
         self._device.tracer.event(
             "fidelity",
             0,

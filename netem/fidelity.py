@@ -30,6 +30,8 @@ class Measured:
     lateness_ms_max: float | None
     rate_error_p50: float | None
     rate_error_max: float | None
+    rate_error: float | None
+    """Of all busy periods together."""
     late_jobs: int
     overrun_s: float
 
@@ -47,6 +49,7 @@ class FidelityMeter:
         doubted."""
         self._lateness = LogHistogram(_LATENESS_FLOOR_S)
         self._rate_errors = LogHistogram(_RATE_ERROR_FLOOR)
+        self._asked_s = self._taken_s = 0.0
         self._overrun_s = 0.0
         self._late_jobs = 0
 
@@ -62,7 +65,10 @@ class FidelityMeter:
         """A busy period that should have taken so long, at least `BUSY_PERIOD_S`, took so long.
         One that took less began late and made up for it: that is lateness, and counted as such.
         """
-        self._rate_errors.add(max(0.0, 1 - asked_s / taken_s))
+        taken_s = max(asked_s, taken_s)
+        self._asked_s += asked_s
+        self._taken_s += taken_s
+        self._rate_errors.add(1 - asked_s / taken_s)
 
     def computed(self, overrun_s: float) -> None:
         """A job was done so much later than the device would have been (0: it was in time)."""
@@ -76,6 +82,8 @@ class FidelityMeter:
         result, meters = cls(), list(meters)
         result._lateness.merge(m._lateness for m in meters)
         result._rate_errors.merge(m._rate_errors for m in meters)
+        result._asked_s = sum(m._asked_s for m in meters)
+        result._taken_s = sum(m._taken_s for m in meters)
         result._overrun_s = sum(m._overrun_s for m in meters)
         result._late_jobs = sum(m._late_jobs for m in meters)
         return result
@@ -85,11 +93,15 @@ class FidelityMeter:
         return {
             "lateness": self._lateness.to_mapping(),
             "rate_errors": self._rate_errors.to_mapping(),
+            "busy_s": [self._asked_s, self._taken_s],
         }
 
     def add_links(self, measured: Mapping[str, Any]) -> None:
         self._lateness.add_mapping(measured["lateness"])
         self._rate_errors.add_mapping(measured["rate_errors"])
+        asked_s, taken_s = measured["busy_s"]
+        self._asked_s += asked_s
+        self._taken_s += taken_s
 
     def lateness_ms(self) -> list[tuple[float, int]]:
         """How many releases were up to so many milliseconds late, bin by bin."""
@@ -103,6 +115,7 @@ class FidelityMeter:
             _in_ms(lateness.maximum),
             errors.quantile(0.5),
             errors.maximum,
+            1 - self._asked_s / self._taken_s if self._taken_s else None,
             self._late_jobs,
             self._overrun_s,
         )

@@ -72,7 +72,7 @@ LINK = LinkResult(
 TOGETHER = TogetherResult(
     (Pair("up", 1.0, 1.01),),
     ((0, "up", 0.001), (1, "up", -0.004), (1, "down", None)),
-    Measured(0.1, 0.3, 2.0, 0.001, 0.004, 0, 0.0),
+    Measured(0.1, 0.3, 2.0, 0.001, 0.004, 0.002, 0, 0.0),
     1.9,
     0.1,
 )

@@ -117,6 +117,18 @@ def test_a_busy_period_that_makes_up_for_its_late_beginning_has_no_error() -> No
     assert meter.measured().rate_error_max == 0.0
 
 
+def test_stretches_count_by_their_length() -> None:
+    meters = [FidelityMeter(), FidelityMeter()]
+    for asked_s, taken_s in ((1.0, 1.1), (8.9, 8.9)):
+        meters[0].busy(asked_s, taken_s)
+    assert meters[0].measured().rate_error == pytest.approx(0.01)
+    meters[1].add_links(meters[0].links_to_mapping())
+    meters[1].busy(10.0, 9.0)
+    assert meters[1].measured().rate_error == pytest.approx(0.005)
+    assert FidelityMeter.merged(meters).measured().rate_error == pytest.approx(0.2 / 30)
+    assert FidelityMeter().measured().rate_error is None
+
+
 def test_a_delay_that_is_meant_to_change_is_no_error_of_the_rate() -> None:
     meter = FidelityMeter()
     busy = BusyPeriod(meter)
