@@ -143,19 +143,25 @@ def locally_pruned(played: Played, rounds: int, voters_only: bool) -> Any:  # no
 async def test_stragglers_prune_neurons_within_the_surviving_weights(play: Play) -> None:
     """Where a straggler left a neuron out, the mean is over the others."""
     played = await play(
-        clients=5, rounds=3, strategy="clip+fedsparsify-global", slow=[4], warmup_rounds=2
+        clients=5,
+        rounds=2,
+        strategy="clip+fedsparsify-global",
+        slow=[4],
+        warmup_rounds=1,
+        sparsity_start=0,
     )
-    third = {s.client: s for s in played.spans("fit") if s.round == 3}
-    assert {c for c, span in third.items() if span.notes["straggler"]} == {4}
-    assert third[4].notes["keep_ratio"] != 1.0
-    model, _ = played.scene.trained[3, 0]
+    second = {s.client: s for s in played.spans("fit") if s.round == 2}
+    assert {c for c, span in second.items() if span.notes["straggler"]} == {4}
+    assert second[4].notes["keep_ratio"] != 1.0
+    model, _ = played.scene.trained[2, 0]
+    assert 0.1 * model.size < np.count_nonzero(model) < 0.2 * model.size
     size = played.start.size
     total, weights = np.zeros(size), np.zeros(size)
     for client in range(5):
-        _, keep = played.scene.trained[3, client]
+        _, keep = played.scene.trained[2, client]
         mask = SubModel(played.study.task.structure, keep).mask
         weight = played.study.task.examples(client)
-        total += weight * update_of(client, 3, size) * mask
+        total += weight * update_of(client, 2, size) * mask
         weights += weight * mask
     after = played.vector != 0
     assert np.count_nonzero(after) <= 0.06 * size
