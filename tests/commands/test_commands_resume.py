@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -28,6 +27,11 @@ def options(fleet: str, *more: str) -> list[str]:
 def rows(path: Path) -> list[dict[str, str]]:
     with (path / "rounds.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def told(row: dict[str, str]) -> dict[str, str]:
+    """What the coordinator itself knows of a round."""
+    return {key: text for key, text in row.items() if not key.startswith(("bytes", "critical"))}
 
 
 def killed(path: Path, words: list[str], in_round: int) -> None:
@@ -57,7 +61,15 @@ def copy(cut: Path, tmp_path: Path) -> Path:
     return shutil.copytree(cut, tmp_path / "copy")
 
 
-@pytest.mark.parametrize("more", [(), ("--strategy", "fedsparsify-global")], ids=str)
+STRATEGIES = [
+    (),
+    ("--strategy", "fedsparsify-global"),
+    # decides at the coordinator, from what it has seen in earlier rounds
+    ("--strategy", "fluid", "--set", "aggregation=plain"),
+]
+
+
+@pytest.mark.parametrize("more", STRATEGIES, ids=str)
 def test_killed_in_mid_round_and_resumed(
     command: Command, fast_fleet: Callable[[int], str], tmp_path: Path, more: tuple[str, ...]
 ) -> None:
@@ -75,7 +87,9 @@ def test_killed_in_mid_round_and_resumed(
     resumed, never = rows(cut), rows(whole)
     first = next(i for i, row in enumerate(resumed) if row["attempt"] == "2")
     assert first >= 2
-    assert [{**row, "attempt": "1"} for row in resumed[:first]] == never[:first]
+    assert resumed[: first - 1] == never[: first - 1]
+    # What clients had not yet told of the last round when the kill came is missing.
+    assert told(resumed[first - 1]) == told(never[first - 1])
     for mine, other in zip(resumed, never, strict=True):
         assert mine["metric"] == other["metric"]
     kept = (cut / "events.jsonl").read_bytes()
@@ -85,31 +99,6 @@ def test_killed_in_mid_round_and_resumed(
     again = command("run", "--resume", str(cut))
     assert again.code == 2
     assert "has played all its rounds" in one_line(again)
-
-
-@pytest.mark.skipif(
-    os.getloadavg()[0] > 2 * (os.cpu_count() or 1),
-    reason="trains in wall time, which gives way to all else: the host is too busy",
-)
-def test_in_wall_time_the_coordinators_decisions_go_on(
-    command: Command, fast_fleet: Callable[[int], str], tmp_path: Path
-) -> None:
-    """`fluid` decides at the coordinator, from what it has seen in earlier rounds."""
-    cut, fleet = tmp_path / "cut", tmp_path / "fleet.toml"
-    # A round takes the network a second, so that the run is far from its end when it is killed.
-    fleet.write_text(Path(fast_fleet(3)).read_text().replace("lan-1g", "verizon-lte"))
-    short = ("epochs=1", "batch_size=300", "training_processes=1")
-    chosen = [word for each in (*short, "aggregation=plain") for word in ("--set", each)]
-    words = ["run", "--profile", str(fleet), "--rounds", "6", "--strategy", "fluid", *chosen]
-    killed(cut, words, in_round=2)
-    finished = len(rows(cut))
-    ended = command("run", "--resume", str(cut), "--json")
-    assert ended.code == 0, ended.err
-    summary: Any = json.loads(ended.out)
-    assert (summary["status"], summary["clock"], summary["rounds"]) == ("finished", "wall", 6)
-    attempts = [row["attempt"] for row in rows(cut)]
-    assert attempts == ["1"] * finished + ["2"] + ["1"] * (5 - finished)
-    assert 1 <= finished <= 4
 
 
 REFUSED = [
