@@ -55,7 +55,7 @@ def test_the_page_says_what_was_run_and_what_is_missing(sweep: Path, tmp_path: P
     assert results_clip.main([str(sweep), "--page", str(page)]) == 0
     text = page.read_text()
     assert f"compare --experiment {NAME} --quick --data DIR" in text
-    assert "**8 of 9 runs are finished.**" in text
+    assert "**14 of 15 runs are finished.**" in text
     assert "somewhere" not in text
     plot = (tmp_path / "results" / f"{NAME}.svg").read_text()
     assert plot.startswith("<svg xmlns=")
