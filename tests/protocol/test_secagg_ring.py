@@ -243,6 +243,8 @@ def test_wrong_arrays_are_refused() -> None:
             ring.quantise(values, weight, target)  # type: ignore[arg-type]
     with pytest.raises(LocalError, match="words must be"):
         ring.to_integers(np.zeros(1, "<u8"))
+    with pytest.raises(LocalError, match="words must be"):
+        ring.dequantise(np.zeros(1, "<u8"))
 
 
 @WIDTHS
