@@ -171,7 +171,7 @@ def fidelity(summary: Summary) -> str:
     lateness = " / ".join(words.milliseconds(number(late, key)) for key in ("p50", "p99", "max"))
     error = " / ".join(words.small_share(number(rate, key)) for key in ("p50", "max"))
     return (
-        f"rounds too long by at most {moved} (p50/max)   rate error {error} (p50/max)   "
+        f"rounds held up by at most {moved} (p50/max)   rate error {error} (p50/max)   "
         f"lateness {lateness} ms (p50/p99/max)   {overruns}"
     )
 

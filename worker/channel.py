@@ -127,7 +127,7 @@ class Channel:
                 self._cutting = limit
                 self._cut_off()
                 return await work
-        except Exception:
+        except TimeoutError:  # of this limit, or of the work's own
             if not limit.expired():
                 raise
         finally:
