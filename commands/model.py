@@ -16,7 +16,7 @@ from learning.structure import StructureError, Vector
 from learning.submodel import SubModel
 from learning.task import TaskSettings
 from learning.tasks import initial_vector
-from learning.upload import UploadLayout
+from learning.upload import UploadLayout, Votes
 from protocol.pattern import PatternName
 from protocol.secagg.ring import FixedPoint, Words
 from protocol.telemetry import Json
@@ -39,7 +39,7 @@ class Meaning:
 
     def upload(self, values: int) -> UploadLayout:
         """Of a client that sends so many coordinates."""
-        votes = None if self.pruning is None else self.pruning.votes
+        votes: Votes = "none" if self.pruning is None else self.pruning.votes
         return UploadLayout.of(values, self.layout.length, votes, self.fixed_point)
 
 
@@ -138,11 +138,11 @@ class FederatedModel:
 
     def update_of(self, words: Words) -> NDArray[np.float32]:
         """One client's, of the whole model."""
-        size, numbers = self._vector.size, self._meaning.fixed_point
-        (weight,) = numbers.to_integers(words[size : size + 1])
+        upload = self._upload
+        weight = upload.counts.unpack(words[upload.counts_at])[0]
         if weight <= 0:
             raise UnusableSum("a client's weight must be positive")
-        update = numbers.dequantise(words[:size]) / float(weight)
+        update = self._meaning.fixed_point.dequantise(words[: upload.values]) / float(weight)
         return update.astype(np.float32)
 
     def apply(self, total: Words, clients: int, round_: int) -> Applied:
@@ -164,9 +164,7 @@ class FederatedModel:
         """The update of the coordinates that travelled."""
         numbers, layout = self._meaning.fixed_point, self._meaning.layout
         summed = numbers.dequantise(total[: upload.values])
-        counts = numbers.to_integers(total[upload.counts_at])
-        if upload.packed_counts is not None:
-            counts = upload.packed_counts.unpack(total[upload.counts_at])
+        counts = upload.counts.unpack(total[upload.counts_at])
         if upload.vote_weights is None:
             pattern = self.patterns.current
             kept = None if pattern is None else pattern.kept

@@ -15,7 +15,7 @@ from learning.layout import Divisor, VectorLayout, layout_of
 from learning.task import Task, TaskError, TaskSettings
 from learning.tasks import define, load_task
 from learning.training import OPTIMISERS
-from learning.upload import UploadLayout
+from learning.upload import UploadLayout, Votes
 from profiles import Fleet, ProfileError, load_fleet
 from protocol.errors import LocalError
 from protocol.secagg.chosen_degree import Foes, check_chosen_degree, choose_chosen_degree
@@ -86,7 +86,7 @@ class Study:
     @property
     def words(self) -> int:
         """Length of a client's masked vector as long as nothing is pruned for everybody."""
-        votes = None if self.pruning is None else self.pruning.votes
+        votes: Votes = "none" if self.pruning is None else self.pruning.votes
         size, counts = self.task.structure.size, self.layout.length
         return UploadLayout.of(size, counts, votes, self.fixed_point).words
 

@@ -20,37 +20,30 @@ are."""
 class UploadLayout:
     values: int
     """Coordinates that travel."""
-    counts: int
-    """Words of participation counts (`learning.layout`)."""
-    packed_counts: PackedCounters | None = None
-    """How they lie in these words; None: each in one of its own."""
+    counts: PackedCounters
+    """Participation counts (`learning.layout`)."""
     votes: PackedCounters | None = None
     vote_weights: PackedCounters | None = None
 
     @classmethod
-    def of(
-        cls, values: int, counts: int, votes: Votes | None, numbers: FixedPoint
-    ) -> "UploadLayout":
-        """`votes`: None where nothing is pruned for everybody; where it is, counts are packed too,
-        beside which few values are left. Raises LocalError if the ring is too narrow for a sum of
+    def of(cls, values: int, counts: int, votes: Votes, numbers: FixedPoint) -> "UploadLayout":
+        """`counts`: how many there are. Raises LocalError if the ring is too narrow for a sum of
         weights."""
-        if votes is None:
-            return cls(values, counts)
         most, bits = numbers.max_clients * numbers.max_weight, numbers.ring_bits
-        packed, heads, weights = PackedCounters(counts, most, bits), None, None
+        heads, weights = None, None
         if votes != "none":
             heads = PackedCounters(values, numbers.max_clients, bits)
         if votes == "weight":
             weights = PackedCounters(values, most, bits)
-        return cls(values, packed.words, packed, heads, weights)
+        return cls(values, PackedCounters(counts, most, bits), heads, weights)
 
     @property
     def counts_at(self) -> slice:
-        return slice(self.values, self.values + self.counts)
+        return slice(self.values, self.values + self.counts.words)
 
     @property
     def share_at(self) -> int:
-        return self.values + self.counts
+        return self.values + self.counts.words
 
     @property
     def votes_at(self) -> slice:

@@ -15,7 +15,7 @@ from learning.submodel import SubModel
 from learning.task import Task, TaskSettings
 from learning.tasks import initial_vector, load_task
 from learning.training import TrainingJob, planned, train, work
-from learning.upload import UploadLayout
+from learning.upload import UploadLayout, Votes
 from protocol.errors import ProtocolError
 from protocol.messages import Plan
 from protocol.secagg.ring import FixedPoint
@@ -66,7 +66,7 @@ class Client:
 
     def upload(self, values: int) -> UploadLayout:
         """Of a round in which so many coordinates travel."""
-        votes = None if self.pruning is None else self.pruning.votes
+        votes: Votes = "none" if self.pruning is None else self.pruning.votes
         return UploadLayout.of(values, self.layout.length, votes, self.fixed_point)
 
     def measures_gradient(self, round_: int) -> bool:

@@ -47,10 +47,7 @@ def encode(client: Client, fit: Fit, setting: Setting) -> tuple[Words, int]:
     clipped = numbers.quantise(values, weight, words[: upload.values], chance)
     share = round(clipped / values.size * numbers.share_parts)
     counts = client.layout.weights(fit.decision.keep, weight)
-    if upload.packed_counts is None:
-        numbers.encode_integers(counts, words[upload.counts_at])
-    else:
-        words[upload.counts_at] = upload.packed_counts.pack(counts)
+    words[upload.counts_at] = upload.counts.pack(counts)
     numbers.encode_integers(np.array([share]), words[upload.share_at : upload.share_at + 1])
     if votes is not None and upload.votes is not None:
         heads = (votes if travels is None else votes[travels.kept]).astype(np.int64)

@@ -60,8 +60,8 @@ def test_words_of_another_length_are_somebody_elses_fault() -> None:
 
 def test_the_parts_of_an_upload_follow_one_another() -> None:
     numbers = FixedPoint(0.5, 32, max_weight=72, max_clients=20)
-    dense = UploadLayout.of(100, 7, None, numbers)
-    assert (dense.counts_at, dense.share_at, dense.words) == (slice(100, 107), 107, 108)
+    dense = UploadLayout.of(100, 1, "none", numbers)
+    assert (dense.counts_at, dense.share_at, dense.words) == (slice(100, 101), 101, 102)
     voting = UploadLayout.of(100, 7, "weight", numbers)
     assert (voting.counts_at, voting.share_at) == (slice(100, 104), 104)  # 11 bits, 2 to a word
     assert voting.votes_at == slice(105, 105 + 17)  # 5 bits a vote, 6 to a word
