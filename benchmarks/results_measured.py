@@ -11,8 +11,9 @@ from statistics import stdev
 
 from commands.grid import Cell, Grid
 from commands.sweep import Sweep
+from runs.comparison import TARGET_SHARE
 from runs.loading import load_summary
-from runs.values import flag, items, mean, number, table, whole
+from runs.values import flag, items, mean, number, table, text, whole
 
 Summary = Mapping[str, object]
 
@@ -32,6 +33,36 @@ def spread(values: list[float | None]) -> Spread | None:
     if middle is None:
         return None
     return Spread(middle, stdev(known) if len(known) > 1 else None, len(known))
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a study's models are judged by."""
+
+    name: str
+    unit: str | None
+    """None: a share, whose changes are told in points."""
+    lower_is_better: bool
+
+    @classmethod
+    def of(cls, summary: Summary) -> "Metric":
+        found = table(summary, "metric")
+        lower = flag(found, "lower_is_better") or False
+        return cls(text(found, "name") or "metric", text(found, "unit"), lower)
+
+    @property
+    def of_changes(self) -> str:
+        return self.unit or "points"
+
+    def change(self, value: float) -> float:
+        return value if self.unit else 100 * value
+
+    def reaches(self, value: float, target: float) -> bool:
+        return value <= target if self.lower_is_better else value >= target
+
+    def target(self, final: float) -> float:
+        """0.95 of the way there, or, where lower is better, as much above."""
+        return final / TARGET_SHARE if self.lower_is_better else final * TARGET_SHARE
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from benchmarks.results_measured import Played, Spread, Study, spread
+from benchmarks.results_measured import Metric, Played, Spread, Study, spread
 from benchmarks.results_plots import bars, lines
 from commands.grid import Cell
 from runs.svg import Chart
@@ -94,19 +94,21 @@ def _main(study: Study, rows: Rows, names: Sequence[str]) -> list[str]:
 
 
 def _metrics(study: Study, rows: Rows, names: Sequence[str]) -> list[str]:
-    head = [*names, "accuracy", "change, points", "on the stragglers' labels", "change, points"]
+    metric = _metric(rows)
+    change = f"change, {metric.of_changes}"
+    head = [*names, metric.name, change, "on the stragglers' labels", change]
     head += ["target reached", "seconds to it"]
     body = []
     for key, runs in rows.items():
-        reached = [_reached(run) for run in runs]
+        reached = [_reached(run, metric) for run in runs]
         known = [value for value in reached if value is not None]
         body.append(
             [
                 *_words(study, key),
                 _figure(spread([run.metric for run in runs]), 3),
-                _points(spread([run.metric_change for run in runs])),
+                _change(metric, spread([run.metric_change for run in runs])),
                 _figure(spread([run.own_metric(run.stragglers) for run in runs]), 3),
-                _points(spread([run.own_change(run.stragglers) for run in runs])),
+                _change(metric, spread([run.own_change(run.stragglers) for run in runs])),
                 f"{len(known)} of {len(runs)}",
                 _figure(spread(reached), 1),
             ]
@@ -114,24 +116,30 @@ def _metrics(study: Study, rows: Rows, names: Sequence[str]) -> list[str]:
     return _table(head, body)
 
 
-def _reached(run: Played) -> float | None:
+def _metric(rows: Rows) -> Metric:
+    return next(Metric.of(run.summary) for runs in rows.values() for run in runs)
+
+
+def _reached(run: Played, metric: Metric) -> float | None:
     """Seconds until 0.95 of the baseline's final metric of the same seed."""
     final = (run.base or {}).get("metric")
     goal = number(final, "final") if isinstance(final, dict) else None
     curve = run.summary["curve"]
     if goal is None or not isinstance(curve, list):
         return None
-    target = 0.95 * goal
+    target = metric.target(goal)
     for point in curve:
-        metric = number(point, "metric")
-        if metric is not None and metric >= target:
+        value = number(point, "metric")
+        if value is not None and metric.reaches(value, target):
             return number(point, "elapsed_s")
     return None
 
 
 def _stragglers(study: Study, rows: Rows) -> list[str]:
     """How much of its model each straggler left out, and what became of its own metric."""
-    head = [*_axes(study), "seed", "straggler: left out, change on its own labels (points)"]
+    metric = _metric(rows)
+    says = f"straggler: left out, change on its own labels ({metric.of_changes})"
+    head = [*_axes(study), "seed", says]
     body = []
     for key, runs in rows.items():
         for run in runs:
@@ -139,7 +147,7 @@ def _stragglers(study: Study, rows: Rows) -> list[str]:
             for client in run.stragglers:
                 keep, change = run.keep_ratio(client), run.own_change([client])
                 if keep is not None and keep < 1 and change is not None:
-                    told.append(f"{client}: {1 - keep:.0%}, {100 * change:+.1f}")
+                    told.append(f"{client}: {1 - keep:.0%}, {metric.change(change):+.1f}")
             if told:
                 body.append([*_words(study, key), str(run.cell.settings.seed), "; ".join(told)])
     return _table(head, body) if body else []
@@ -207,11 +215,11 @@ def _percent(value: Spread | None) -> str:
     return "–" if value is None else _figure(_times(value, 100), 1) + " %"
 
 
-def _points(value: Spread | None) -> str:
+def _change(metric: Metric, value: Spread | None) -> str:
     if value is None:
         return "–"
-    around = "" if value.deviation is None else f" ± {100 * value.deviation:.1f}"
-    return f"{100 * value.mean:+.1f}{around}"
+    around = "" if value.deviation is None else f" ± {metric.change(value.deviation):.1f}"
+    return f"{metric.change(value.mean):+.1f}{around}"
 
 
 def _times(value: Spread, by: float) -> Spread:

@@ -17,8 +17,11 @@ def config(study: Study, elsewhere: bool = False) -> dict[str, object]:
     """Everything needed to repeat the run: goes into its config.toml. `elsewhere`: its workers
     bring themselves."""
     settings, training = study.settings, study.client_settings
+    objective = study.task.objective
     run = asdict(settings) | {
-        "metric": study.task.metric,
+        "metric": objective.metric,
+        "metric_unit": objective.unit,
+        "lower_is_better": objective.lower_is_better,
         "partition": study.task.partition,
         "epochs": training.epochs,
         "batch_size": training.batch_size,

@@ -7,6 +7,7 @@ What the other rooms use, and from where:
 - `learning.layout`: `VectorLayout` (no torch)
 - `learning.submodel`: `SubModel` (no torch)
 - `learning.tasks`: `TASKS`, `TaskSettings`, `Task`, `load_task`, `initial_vector`
+- `learning.objective`: `Objective`, `Classification`, `Regression`
 - `learning.training`: `TrainingJob`, `TrainingResult`, `train`, `work`
 - `learning.evaluation`: `Evaluation`, `evaluate`
 

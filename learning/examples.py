@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from learning.objective import Targets
 from learning.partition import Indices, Labels
 
 
@@ -18,12 +19,12 @@ class Examples(Protocol):
     """Inputs and what is to be said of each."""
 
     @property
-    def labels(self) -> Labels: ...
+    def labels(self) -> Targets: ...
 
     def __len__(self) -> int: ...
 
     def batch(self, indices: Indices) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs float32 [n, ...] and labels int64 [n]."""
+        """Inputs float32 [n, ...] and labels [n]: classes int64, values float32."""
 
     def take(self, indices: Indices) -> "Examples":
         """These only, in this order."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from learning.evaluation import BATCH
+from learning.evaluation import batches
 from learning.task import Task
 from learning.tasks import load_task
 from learning.training import TrainingError, TrainingJob, TrainingResult, compute_alike
@@ -20,9 +20,8 @@ def gradient(job: TrainingJob) -> TrainingResult:
     task = load_task(job.task)
     share = task.share(job.client)
     module = task.model.module(task.structure.sizes, task.structure.named(job.vector.copy()))
-    total = 0.0
-    for start in range(0, len(share), BATCH):
-        total += _add(task, module, share[start : start + BATCH])
+    parts = batches(task.corpus.train, share)
+    total = sum(_add(task, module, part) for part in parts)
     found = {
         name: np.zeros(parameter.shape, np.float32)
         if parameter.grad is None
@@ -32,12 +31,12 @@ def gradient(job: TrainingJob) -> TrainingResult:
     update = task.structure.flatten(found) / np.float32(len(share))
     if not np.isfinite(update).all():
         raise TrainingError(f"client {job.client}, round {job.round}: a gradient is not finite")
-    return TrainingResult(update, total / len(share), len(share), -(-len(share) // BATCH))
+    return TrainingResult(update, total / len(share), len(share), len(parts))
 
 
 def _add(task: Task, module: nn.Module, indices: np.ndarray) -> float:
     """Gradients add up in the module's parameters; returns the summed loss."""
     inputs, labels = task.corpus.train.batch(indices)
-    loss = nn.functional.cross_entropy(module(inputs), labels, reduction="sum")
+    loss = task.objective.per_example(module(inputs), labels).sum()
     loss.backward()  # type: ignore[no-untyped-call]
     return float(torch.Tensor.detach(loss))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from learning.examples import Examples
 from learning.models import Model
+from learning.objective import Objective
 from learning.partition import Indices, Labels
 from learning.structure import Structure
 from protocol.settings import ClientSettings
@@ -84,8 +85,7 @@ class TaskDefinition:
 
     name: str
     describe: str
-    metric: str
-    classes: int
+    objective: Objective
     defaults: TrainingDefaults
     load: Callable[[TaskSettings], Corpus]
 
@@ -100,7 +100,7 @@ class Task:
     shares: tuple[Indices, ...]
     """Each client's training examples."""
     label_shares: NDArray[np.float64]
-    """[clients, classes]: the mix of labels that each client is judged on."""
+    """[clients, strata of the objective]: the mix that each client is judged on."""
 
     partition: str = "iid"
     """How the data was really shared out."""
@@ -110,8 +110,8 @@ class Task:
         return self.definition.name
 
     @property
-    def metric(self) -> str:
-        return self.definition.metric
+    def objective(self) -> Objective:
+        return self.definition.objective
 
     @property
     def defaults(self) -> TrainingDefaults:

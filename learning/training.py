@@ -81,7 +81,7 @@ def train(job: TrainingJob) -> TrainingResult:
     for indices in _batches(job, task.share(job.client)):
         inputs, labels = task.corpus.train.batch(indices)
         optimiser.zero_grad()
-        loss = nn.functional.cross_entropy(module(inputs), labels)
+        loss = task.objective.per_example(module(inputs), labels).mean()
         value = float(loss.detach())
         if not np.isfinite(value):
             raise _diverged(job, f"loss {value} in batch {batches + 1}")

@@ -103,6 +103,8 @@ def tabulate(
         "clock": settings.clock,
         "net": settings.net,
         "metric": settings.metric,
+        "metric_unit": settings.metric_unit,
+        "lower_is_better": settings.lower_is_better,
         "target": told,
         "round_s_over": "rounds after warm-up",
         "notes": [

@@ -86,6 +86,8 @@ def _both_ways(found: Mapping[str, object]) -> float | None:
 def _feet(comparison: Mapping[str, Json], rows: list[Mapping[str, object]]) -> list[Text]:
     base, target = table(comparison, "baseline"), table(comparison, "target")
     name = _named(base, None)
+    metric = words.metric(text(comparison, "metric") or "metric", text(comparison, "metric_unit"))
+    lower = flag(comparison, "lower_is_better") or False
     goal = f"{words.figure(number(target, 'metric'))} {text(comparison, 'metric') or ''}"
     several = len(items(comparison, "fleets")) > 1
     if several:
@@ -93,6 +95,7 @@ def _feet(comparison: Mapping[str, Json], rows: list[Mapping[str, object]]) -> l
     feet = [
         f"round: mean of the {text(comparison, 'round_s_over')}",
         f"shorter by: than {name} with the same seed; ± standard deviation over seeds",
+        *([f"final: {metric}; lower is better"] if lower else []),
         f"to target, sent: time and bytes until {goal} ({text(target, 'rule')})",
         *(str(note) for note in items(comparison, "notes")),
     ]

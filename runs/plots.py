@@ -114,6 +114,7 @@ def _round_labels(chart: Chart, rows: Sequence[RoundRow]) -> None:
 
 
 def metric_over_time(rounds: Sequence[RoundRow], name: str) -> str:
+    """`name`: as a title."""
     points = [
         (row.elapsed_s, row.metric, row.round)
         for row in rounds
@@ -123,7 +124,7 @@ def metric_over_time(rounds: Sequence[RoundRow], name: str) -> str:
         return ""
     low, high = min(y for _, y, _ in points), max(y for _, y, _ in points)
     chart = Chart(
-        f"{name.capitalize()} over emulated time",
+        f"{name} over emulated time",
         nice_ticks(points[-1][0]),
         nice_ticks(high, bottom=low),
         "seconds of rounds so far (evaluation not counted)",

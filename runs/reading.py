@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from protocol.telemetry import Json
 from runs import words
-from runs.values import items, number, table, text, whole
+from runs.values import flag, items, number, table, text, whole
 
 Summary = Mapping[str, Json]
 
@@ -78,14 +78,16 @@ def metric(summary: Summary) -> str:
     values = [v for v in (number(p, "metric") for p in points) if v is not None]
     if not values:
         return "not measured"
+    best = "lowest" if flag(found, "lower_is_better") else "best"
     return (
         f"{words.sparkline(values)}  {words.figure(values[0])} → {words.figure(values[-1])}"
-        f"   best {words.figure(number(found, 'best'))}"
+        f"   {best} {words.figure(number(found, 'best'))}"
     )
 
 
 def metric_name(summary: Summary) -> str:
-    return (text(table(summary, "metric"), "name") or "metric").capitalize()
+    found = table(summary, "metric")
+    return words.metric(text(found, "name") or "metric", text(found, "unit"))
 
 
 def outside(summary: Summary) -> str:

@@ -118,7 +118,7 @@ def _plots(summary: Summary, ledger: Ledger) -> str:
     ]
     others = [
         plots.round_times(rounds),
-        plots.metric_over_time(rounds, ledger.settings.metric),
+        plots.metric_over_time(rounds, reading.metric_name(summary)),
         plots.keep_ratios(ledger, stragglers),
         plots.bytes_per_client(_totals(summary)),
     ]

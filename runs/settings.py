@@ -6,9 +6,7 @@ Tolerant: an absent key is None. Knows the config's layout and nothing of what w
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runs.values import items, number, table, text, whole
-
-LOWER_IS_BETTER = frozenset({"mae", "mse", "rmse", "loss", "error", "perplexity"})
+from runs.values import flag, items, number, table, text, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,9 @@ class RunSettings:
     keys: str | None
     """How keys were drawn: `random`, or from the seed, which protects nothing."""
     metric: str
+    metric_unit: str | None
+    """None: a share, or not known."""
+    lower_is_better: bool
     target_metric: float | None
     fleet: str | None
     places: Mapping[int, Place]
@@ -60,10 +61,6 @@ class RunSettings:
     straggler_share: float
     straggler_margin: float
     bounds: Bounds
-
-    @property
-    def lower_is_better(self) -> bool:
-        return self.metric.lower() in LOWER_IS_BETTER
 
     def best(self, values: list[float]) -> float | None:
         if not values:
@@ -95,6 +92,8 @@ def read_settings(config: Mapping[str, object]) -> RunSettings:
         replay_of=text(table(config, "replay"), "of"),
         keys=text(run, "keys"),
         metric=text(run, "metric") or "metric",
+        metric_unit=text(run, "metric_unit"),
+        lower_is_better=flag(run, "lower_is_better") or False,
         target_metric=number(run, "target_metric"),
         fleet=text(fleet, "name"),
         places=_places(fleet),

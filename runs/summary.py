@@ -118,6 +118,7 @@ def _metric(settings: RunSettings, rounds: Sequence[RoundRow]) -> Json:
     last = next((row.per_client for row in reversed(rounds) if row.per_client), ())
     return {
         "name": settings.metric,
+        "unit": settings.metric_unit,
         "lower_is_better": settings.lower_is_better,
         "final": values[-1] if values else None,
         "best": settings.best(values),

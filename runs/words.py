@@ -42,6 +42,15 @@ def figure(value: float | None) -> str:
     return DASH if value is None else f"{value:.4g}"
 
 
+_INITIALS = frozenset({"mae", "mse", "rmse"})
+
+
+def metric(name: str, unit: str | None = None) -> str:
+    """As a title: `MAE, years`."""
+    said = name.upper() if name in _INITIALS else name.capitalize()
+    return f"{said}, {unit}" if unit else said
+
+
 def milliseconds(value: float | None) -> str:
     return DASH if value is None else f"{value:.2g}" if value < 100 else f"{value:.0f}"
 

@@ -1,12 +1,13 @@
 """The tasks, one file each, and how one is loaded and shared out over clients."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.objective import Strata
 from learning.partition import Partition, PartitionError, split
 from learning.structure import Vector
 from learning.task import Corpus, Task, TaskDefinition, TaskError, TaskSettings, drawn
@@ -42,15 +43,16 @@ def load_task(settings: TaskSettings) -> Task:
         name = "dirichlet" if corpus.users is None else "user"
     least = min(definition.defaults.batch_size, LEAST_EXAMPLES)
     partition = Partition(name, settings.clients, least, settings.alpha, corpus.users)
+    strata = definition.objective.stratum(corpus.train.labels)
     try:
-        shares = split(corpus.train.labels, partition, settings.seed)
+        shares = split(strata, partition, settings.seed)
     except PartitionError as error:
         raise TaskError(f"{settings.name}: {error}") from error
-    judged = [corpus.train.labels[share] for share in shares]
+    judged = [strata[share] for share in shares]
     if name == "iid":
-        # A small IID share's label mix differs from the whole by chance only.
-        judged = [corpus.test.labels] * settings.clients
-    mix = np.array([_mix(labels, definition.classes) for labels in judged])
+        # A small IID share's mix differs from the whole by chance only.
+        judged = [definition.objective.stratum(corpus.test.labels)] * settings.clients
+    mix = np.array([_mix(found, definition.objective.strata) for found in judged])
     return Task(settings, definition, corpus, shares, mix, name)
 
 
@@ -71,38 +73,43 @@ def initial_vector(settings: TaskSettings) -> Vector:
 
 def data_card(task: Task) -> str:
     """What the run trains on: source, checksums, split, and counts for each client."""
-    settings, corpus = task.settings, task.corpus
+    settings, corpus, objective = task.settings, task.corpus, task.objective
     how = task.partition
     if how == "dirichlet":
         how += f" (alpha {settings.alpha:g})"
     counts = [len(share) for share in task.shares]
-    held = [len(np.unique(corpus.train.labels[share])) for share in task.shares]
+    held = [objective.share(corpus.train.labels[share]) for share in task.shares]
     return "\n".join(
         [
-            *_origin(corpus),
+            *_origin(task),
             f"split: {how} over {settings.clients} clients, seed {settings.seed}",
             f"examples per client: {_listed(counts)}",
-            f"labels per client: {_listed(held)}",
+            f"{objective.of_share} per client: {_listed(held)}",
         ]
     )
 
 
-def _listed(counts: list[int]) -> str:
+def _listed(figures: Sequence[float]) -> str:
     """One by one as far as a line holds them, else their range."""
-    if len(counts) <= 40:
-        return " ".join(map(str, counts))
-    return f"{min(counts)} to {max(counts)}, on average {sum(counts) / len(counts):.1f}"
+    if len(figures) <= 40:
+        return " ".join(map(_said, figures))
+    low, high = _said(min(figures)), _said(max(figures))
+    return f"{low} to {high}, on average {sum(figures) / len(figures):.1f}"
 
 
-def _origin(corpus: Corpus) -> list[str]:
-    labels = len(np.unique(corpus.train.labels))
+def _said(figure: float) -> str:
+    return f"{figure:.1f}".removesuffix(".0")
+
+
+def _origin(task: Task) -> list[str]:
+    corpus, said = task.corpus, task.objective.card(task.corpus.train.labels)
     return [
         corpus.card,
-        f"train {len(corpus.train)}, test {len(corpus.test)}, {labels} labels present",
+        f"train {len(corpus.train)}, test {len(corpus.test)}, {said}",
         f"model: {corpus.model.structure.size:,} parameters",
     ]
 
 
-def _mix(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    counts = np.bincount(labels, minlength=classes)
+def _mix(strata: Strata, kinds: int) -> NDArray[np.float64]:
+    counts = np.bincount(strata, minlength=kinds)
     return np.asarray(counts / counts.sum())

@@ -14,6 +14,7 @@ from learning.cifar import (
 )
 from learning.examples import Images
 from learning.models import vgg9
+from learning.objective import Classification
 from learning.partition import Labels
 from learning.task import Corpus, TaskDefinition, TaskError, TaskSettings, TrainingDefaults, drawn
 
@@ -72,8 +73,7 @@ def _images(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], labels: Lab
 CIFAR10 = TaskDefinition(
     "cifar10",
     "60,000 photographs from --data, VGG-9 of 1,469,994 parameters",
-    "accuracy",
-    len(CLASSES),
+    Classification(len(CLASSES)),
     # FLuID: batch 20, one epoch, Adam at 1e-4, 35 rounds.
     TrainingDefaults(
         rounds=35, epochs=1, batch_size=20, learning_rate=1e-4, optimiser="adam", partition="iid"

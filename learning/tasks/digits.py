@@ -13,6 +13,7 @@ import torch
 
 from learning.examples import Images
 from learning.models import femnist_cnn
+from learning.objective import Classification
 from learning.partition import Indices, Labels
 from learning.task import (
     Corpus,
@@ -79,8 +80,7 @@ def _stratified(labels: Labels, seed: int) -> tuple[Indices, Indices]:
 DIGITS = TaskDefinition(
     "digits",
     "1,797 handwritten digits (ships with a dependency), CNN of 403,730 parameters",
-    "accuracy",
-    CLASSES,
+    Classification(CLASSES),
     TrainingDefaults(rounds=6, epochs=2, batch_size=10, learning_rate=0.05, optimiser="sgd"),
     load,
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from learning.examples import Images
 from learning.idx import IdxError, digest, read_part
 from learning.models import mlp
+from learning.objective import Classification
 from learning.task import Corpus, TaskDefinition, TaskError, TaskSettings, TrainingDefaults
 
 CLASSES = 10
@@ -39,8 +40,7 @@ def load(settings: TaskSettings) -> Corpus:
 FASHION_MNIST = TaskDefinition(
     "fashion-mnist",
     "70,000 images of clothes from --data, dense network of 118,282 parameters",
-    "accuracy",
-    CLASSES,
+    Classification(CLASSES),
     # FedSparsify's settings, but for its 4 epochs and 200 rounds: ours are for a short run.
     TrainingDefaults(
         rounds=20, epochs=1, batch_size=32, learning_rate=0.02, optimiser="sgd", partition="iid"

@@ -14,6 +14,7 @@ from learning.examples import Images
 from learning.idx import SIGNED_INTEGER, IdxError, digest, read_idx, read_part
 from learning.leaf import LeafError, User, is_leaf, read_users
 from learning.models import femnist_cnn
+from learning.objective import Classification
 from learning.partition import Labels
 from learning.task import Corpus, TaskDefinition, TaskError, TaskSettings, TrainingDefaults
 
@@ -124,8 +125,7 @@ def _leaf_user(user: User) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.uint
 FEMNIST = TaskDefinition(
     "femnist",
     "handwritten characters from --data, LEAF's FEMNIST CNN of 410,022 parameters",
-    "accuracy",
-    CLASSES,
+    Classification(CLASSES),
     # FLuID trains FEMNIST with batch 10, one epoch, SGD 0.004 for 250 rounds; the rate is ours,
     # raised for a short run.
     TrainingDefaults(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from learning.examples import Windows
 from learning.leaf import LeafError, is_leaf, read_users
 from learning.models import character_lstm
+from learning.objective import Classification
 from learning.partition import Labels
 from learning.plays import PlaysError, read_roles
 from learning.task import Corpus, TaskDefinition, TaskError, TaskSettings, TrainingDefaults
@@ -122,8 +123,7 @@ def _leaf_encoded(text: str, where: str) -> Text:
 SHAKESPEARE = TaskDefinition(
     "shakespeare",
     "the plays by speaking role from --data, character LSTM of 248,912 parameters",
-    "accuracy",
-    len(ALPHABET),
+    Classification(len(ALPHABET)),
     # FLuID: batch 128, one epoch, Adam at 1e-3, 60 rounds.
     TrainingDefaults(
         rounds=60,

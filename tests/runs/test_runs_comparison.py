@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from runs import reading
+from runs.analysis import summarise_run
 from runs.comparable import flatten
 from runs.comparison import compare
 from runs.comparison_table import print_comparison
@@ -81,6 +83,30 @@ def test_a_target_nobody_reaches_has_no_time(runs: list[LoadedRun]) -> None:
     assert comparison["target"] == {"metric": 0.99, "rule": "given"}
     assert comparison["rows"][0]["to_target"]["reached"] == 0
     assert comparison["rows"][0]["to_target"]["time_s"] == {"mean": None, "spread": None}
+
+
+def test_where_lower_is_better_the_target_lies_above_and_the_table_says_so(make: Make) -> None:
+    """The fake run's metric goes 0.5, 0.7, 0.8, 0.9: as an error, its first round is the best."""
+    of_errors: dict[str, object] = {
+        "run.metric": "mae",
+        "run.metric_unit": "years",
+        "run.lower_is_better": True,
+        "run.target_metric": 0.75,
+    }
+    run = make(of_errors)
+    comparison: Any = compare([run])
+    assert comparison["target"]["metric"] == pytest.approx(0.9 / 0.95)
+    row = comparison["rows"][0]
+    assert (row["metric"]["best"]["mean"], row["metric"]["final"]["mean"]) == (0.5, 0.9)
+    assert row["to_target"]["reached"] == 1
+    out = io.StringIO()
+    print_comparison(comparison, Console(file=out, width=100))
+    assert "final: MAE, years; lower is better" in out.getvalue()
+    _, summary = summarise_run(run)
+    told: Any = summary
+    assert told["to_target"]["round"] == 1
+    assert reading.metric_name(summary) == "MAE, years"
+    assert reading.metric(summary).endswith("0.5 → 0.9   lowest 0.5")
 
 
 def test_one_seed_has_no_spread(make: Make) -> None:
