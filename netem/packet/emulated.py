@@ -14,6 +14,7 @@ from netem.packet.link import PacketLink
 from netem.packet.namespaces import Namespace
 from netem.packet.queue import PacketQueue
 from netem.packet.tun import open_tun
+from netem.packet.waiting import measured_wake_up_s
 
 
 class EmulatedLinks:
@@ -23,7 +24,7 @@ class EmulatedLinks:
         self.gauge = shared_memory(devices)
         self.lacks: str | None = None
         self._seed = seed
-        self._emulator = Emulator(Gauges(os.dup(self.gauge), devices))
+        self._emulator = Emulator(Gauges(os.dup(self.gauge), devices), measured_wake_up_s())
         self._meters = [FidelityMeter() for _ in range(devices)]
         self._queues: list[PacketQueue] = []
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from netem.fidelity import BusyPeriod, FidelityMeter
 from netem.packet.gauges import Gauges
 from netem.packet.queue import PacketQueue
+from netem.packet.waiting import Waiting
 from netem.timerfd import Timerfd
 
 _PACKET_BYTES = 2048
@@ -44,11 +45,12 @@ class Direction:
         self._bytes_word, self._late_word = words
         self._held_up_s = -math.inf
 
-    def read(self) -> None:
-        """What waits at the source, or a burst of it."""
+    def read(self, came_s: float) -> None:
+        """What waits at the source, or a burst of it; the first of it came at `came_s`."""
         source, offer, now = self.ends.source, self.queue.offer, time.monotonic
         try:
-            for _ in range(_BURST):
+            offer(os.read(source, _PACKET_BYTES), came_s)
+            for _ in range(_BURST - 1):
                 offer(os.read(source, _PACKET_BYTES), now())
         except BlockingIOError:
             return
@@ -78,8 +80,9 @@ class Direction:
 class Emulator:
     """All directions of a process. `watch` adds descriptors of its owner's."""
 
-    def __init__(self, gauges: Gauges) -> None:
+    def __init__(self, gauges: Gauges, wake_up_s: float) -> None:
         self._gauges = gauges
+        self._waiting = Waiting(wake_up_s)
         self._directions: dict[int, Direction] = {}
         self._watched: dict[int, Callable[[], bool]] = {}
         self._heap: list[tuple[float, int]] = []
@@ -99,14 +102,35 @@ class Emulator:
 
     def run(self) -> None:
         while True:
-            for descriptor, _ in self._poll.poll():
+            events, came_s = self._wait()
+            for descriptor, _ in events:
                 direction = self._directions.get(descriptor)
                 if direction is not None:
-                    direction.read()
+                    direction.read(came_s)
                     self._arm(direction)
                 elif descriptor in self._watched and not self._watched[descriptor]():
                     return
             self._release()
+
+    def _wait(self) -> tuple[list[tuple[int, int]], float]:
+        """What can be read, and when that came."""
+        now, heap, waiting = time.monotonic, self._heap, self._waiting
+        now_s = now()
+        due_s = heap[0][0] if heap else math.inf
+        wake_s = waiting.wake_at(due_s, now_s)
+        if wake_s > now_s:
+            self._timer.set(wake_s)
+            events = self._poll.poll()
+            woken_s = now()
+            if any(descriptor == self._timer.descriptor for descriptor, _ in events):
+                waiting.woken_by_timer(woken_s - wake_s)
+                return events, woken_s
+            return events, waiting.came_s(now_s, woken_s)
+        events = self._poll.poll(0)
+        woken_s = now()
+        if due_s > now_s:
+            waiting.stayed_awake(woken_s - now_s)
+        return events, woken_s
 
     def _arm(self, direction: Direction) -> None:
         """See to it that the direction is looked at when its next packet is due."""
@@ -125,4 +149,3 @@ class Emulator:
                 direction.armed_s = None
                 direction.release(self._gauges)
                 self._arm(direction)
-        self._timer.set(heap[0][0] if heap else math.inf)
