@@ -9,109 +9,26 @@ machine was meanwhile: figures from one that is shared or whose cores are stolen
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import numpy as np
 
-from benchmarks.links_server import (
-    CHUNK,
-    PING_BYTES,
-    Arrivals,
-    hog,
-    processes,
-    receive,
-    serve_forever,
-)
+from benchmarks.links_server import PING_BYTES, Arrivals, hog, processes, serve_forever
+from benchmarks.links_transfers import BYTES_PER_MBIT, TRANSFERS, Bench, stream
 from netem.calibration import measure_added_latency
 from netem.channel import Parcel
-from netem.connector import ShapedConnector, connect
 from netem.device import DeviceLinks, LinkPair
 from netem.fidelity import FidelityMeter, Measured
 from netem.jitter import DISTRIBUTIONS, Jitter
 from netem.junction import Crossing, SharedLinks
 from netem.link import FRAME_BYTES, SEGMENT_BYTES, LinkParameters, wire_bytes
 from netem.shared import SharedWire
-from netem.timer import Timer, timer_for
-
-BYTES_PER_MBIT = 1e6 / 8
-
-
-@dataclass(frozen=True)
-class Bench:
-    timer: Timer
-    stream_port: int
-    http_port: int
-    seconds: float
-
-    def links(self, mbit_s: float, rtt_ms: float) -> DeviceLinks:
-        one = LinkParameters(mbit_s * BYTES_PER_MBIT, rtt_ms / 2000)
-        return DeviceLinks(LinkPair(one, one), self.timer, FidelityMeter())
-
-
-@asynccontextmanager
-async def stream(
-    bench: Bench, links: DeviceLinks
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=1 << 20)
-    transport, protocol = await connect(
-        links, lambda: asyncio.StreamReaderProtocol(reader), "127.0.0.1", bench.stream_port
-    )
-    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
-async def raw_up(bench: Bench, links: DeviceLinks, count: int) -> Arrivals:
-    async with stream(bench, links) as (reader, writer):
-        writer.write(b"U %d\n" % count)
-        for start in range(0, count, len(CHUNK)):
-            writer.write(CHUNK[: count - start])
-            await writer.drain()
-        return Arrivals(*json.loads(await reader.readline()))
-
-
-async def raw_down(bench: Bench, links: DeviceLinks, count: int) -> Arrivals:
-    async with stream(bench, links) as (reader, writer):
-        writer.write(b"D %d\n" % count)
-        return await receive(reader, count)
-
-
-async def http_up(bench: Bench, links: DeviceLinks, count: int) -> Arrivals:
-    async def body() -> AsyncIterator[bytes]:
-        for start in range(0, count, len(CHUNK)):
-            yield CHUNK[: count - start]
-
-    async with aiohttp.ClientSession(connector=ShapedConnector(links)) as session:
-        headers = {"Content-Length": str(count)}
-        url = f"http://127.0.0.1:{bench.http_port}/"
-        async with session.put(url, data=body(), headers=headers) as response:
-            return Arrivals(*await response.json())
-
-
-async def http_down(bench: Bench, links: DeviceLinks, count: int) -> Arrivals:
-    async with aiohttp.ClientSession(connector=ShapedConnector(links)) as session:
-        url = f"http://127.0.0.1:{bench.http_port}/?bytes={count}"
-        arrivals = Arrivals()
-        async with session.get(url) as response:
-            async for data in response.content.iter_any():
-                arrivals.add(len(data))
-        return arrivals
-
-
-TRANSFERS = {"raw up": raw_up, "raw down": raw_down, "http up": http_up, "http down": http_down}
+from netem.timer import timer_for
 
 
 async def cpu_share(work: Coroutine[Any, Any, Any]) -> tuple[Any, float]:
@@ -270,30 +187,40 @@ def fairness(flows: Sequence[Arrivals]) -> tuple[float, float]:
 
 
 async def jitter(bench: Bench, quick: bool) -> None:
-    """One-way delays of a stream of small messages, a quarter of the correlation time apart."""
-    print("\nJitter of 5 ms around 50 ms, correlated over 100 ms: error of the mean, spread, in ms")
-    for name in DISTRIBUTIONS:
-        wander = Jitter(0.005, 0.1, name, (1,))
-        asked = wander.course()
-        one = LinkParameters(20 * BYTES_PER_MBIT, 0.05, variation=wander)
-        begin_s = bench.timer.now()
-        links = DeviceLinks(LinkPair(one, one), bench.timer)
-        wire_s = wire_bytes(PING_BYTES) / one.bytes_per_s
-        async with stream(bench, links) as (reader, writer):
-            rows = []
-            for _ in range(100 if quick else 400):
-                await asyncio.sleep(0.025)
-                start_s = time.monotonic()
-                writer.write(b"E 0\n".ljust(PING_BYTES))
-                there_s = float(await reader.readexactly(PING_BYTES))
-                due_s = 0.05 + wire_s + asked.extra_s(start_s + wire_s - begin_s)
-                rows.append((there_s - start_s, due_s))
-        links.close()
-        got, due = np.array(rows).T * 1e3
+    """One-way delays of a stream of small messages, a quarter of the correlation time apart,
+    against the course asked for. Without jitter first: what the host adds to every message."""
+    print("\nJitter of 5 ms around 50 ms, correlated over 100 ms, in ms: mean off, spread")
+    host_ms = 0.0
+    for name in ("none", *DISTRIBUTIONS):
+        wander = None if name == "none" else Jitter(0.005, 0.1, name, (1,))
+        got_ms, due_ms = await delays_ms(bench, wander, 100 if quick else 200)
+        off_ms = float(got_ms.mean() - due_ms.mean())
+        host_ms = off_ms if wander is None else host_ms
         print(
-            f"{name:7s} mean {got.mean() - due.mean():+.3f} off its own course; spread "
-            f"{got.std():.3f}, of its course {due.std():.3f}"
+            f"{name:7s} mean {off_ms:+.3f}, {off_ms - host_ms:+.3f} beyond what the host adds; "
+            f"spread {got_ms.std():.3f}, of the course {due_ms.std():.3f}"
         )
+
+
+async def delays_ms(bench: Bench, wander: Jitter | None, count: int) -> tuple[Any, Any]:
+    """Of each message, in ms: what it took and what was asked."""
+    asked = None if wander is None else wander.course()
+    one = LinkParameters(20 * BYTES_PER_MBIT, 0.05, variation=wander)
+    begin_s = bench.timer.now()
+    links = DeviceLinks(LinkPair(one, one), bench.timer)
+    wire_s = wire_bytes(PING_BYTES) / one.bytes_per_s
+    async with stream(bench, links) as (reader, writer):
+        rows = []
+        for _ in range(count):
+            await asyncio.sleep(0.025)
+            start_s = time.monotonic()
+            writer.write(b"E 0\n".ljust(PING_BYTES))
+            there_s = float(await reader.readexactly(PING_BYTES))
+            extra_s = 0.0 if asked is None else asked.extra_s(start_s + wire_s - begin_s)
+            rows.append((there_s - start_s, 0.05 + wire_s + extra_s))
+    links.close()
+    got_ms, due_ms = np.array(rows).T * 1e3
+    return got_ms, due_ms
 
 
 async def capacity(bench: Bench, quick: bool) -> None:

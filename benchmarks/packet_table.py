@@ -13,8 +13,8 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks import links as stream_links
 from benchmarks.links_server import processes, serve_forever
+from benchmarks.links_transfers import Bench, raw_down, raw_up
 from benchmarks.packet_rig import BYTES_PER_MBIT, Cell, Connection, connect
 from netem.link import FRAME_BYTES, SEGMENT_BYTES
 from netem.packet.errors import LinksUnavailable
@@ -77,9 +77,9 @@ def kernel_row(mbit_s: float, seconds: float) -> Row:
 
 async def stream_row(ports: tuple[int, int], mbit_s: float, seconds: float) -> Row:
     timer = timer_for(asyncio.get_running_loop())
-    bench = stream_links.Bench(timer, *ports, seconds=seconds)
+    bench = Bench(timer, *ports, seconds=seconds)
     count, cpu_s, shares = int(mbit_s * BYTES_PER_MBIT * seconds), os.times(), []
-    for transfer in (stream_links.raw_up, stream_links.raw_down):
+    for transfer in (raw_up, raw_down):
         links = bench.links(mbit_s, RTT_S * 1e3)
         arrivals = await transfer(bench, links, count)
         shares.append(arrivals.rate() / (mbit_s * BYTES_PER_MBIT))

@@ -15,8 +15,8 @@ from statistics import median
 _EXCHANGES = 12
 _ASLEEP_S = 0.008
 """Like the pauses of an idle link: after shorter ones a processor is not fast asleep."""
-MOST_LEAD_S = 0.0004
-"""A host that needs longer has its processors taken away: no waiting awake helps against that."""
+MOST_S = 0.0004
+"""A host that needs longer has its processors taken away: nothing here helps against that."""
 _STEP_S = 1e-5
 _IN_TIME = 0.9
 """Of the wake-ups so many are to be in time."""
@@ -30,8 +30,7 @@ class Waiting:
 
     def __init__(self, wake_up_s: float) -> None:
         """What it takes this process to run again once somebody wakes it."""
-        self._wake_up_s = wake_up_s
-        self._lead_s = min(MOST_LEAD_S, wake_up_s)
+        self._wake_up_s = self._lead_s = min(MOST_S, wake_up_s)
         self._credit_s = MOST_CREDIT_S
         self._last_s = math.inf
 
@@ -48,7 +47,7 @@ class Waiting:
     def woken_by_timer(self, late_s: float) -> None:
         """The lead follows what this takes at present."""
         step_s = _STEP_S * (_IN_TIME if late_s > self._lead_s else _IN_TIME - 1)
-        self._lead_s = min(MOST_LEAD_S, max(0.0, self._lead_s + step_s))
+        self._lead_s = min(MOST_S, max(0.0, self._lead_s + step_s))
 
     def came_s(self, asleep_s: float, woken_s: float) -> float:
         """When what woke the loop at `woken_s` had come; it slept from `asleep_s` on."""

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from netem.packet.waiting import AWAKE_SHARE, MOST_CREDIT_S, MOST_LEAD_S, Waiting
+from netem.packet.waiting import AWAKE_SHARE, MOST_CREDIT_S, MOST_S, Waiting
 from netem.packet.waiting import measured_wake_up_s as measured
 
 
@@ -12,7 +12,7 @@ def test_it_is_woken_as_much_earlier_as_waking_takes() -> None:
     waiting = Waiting(1e-4)
     assert waiting.wake_at(5.0, 1.0) == 5.0 - 1e-4
     assert waiting.wake_at(math.inf, 1.0) == math.inf
-    assert Waiting(0.02).wake_at(5.0, 1.0) == 5.0 - MOST_LEAD_S
+    assert Waiting(0.02).wake_at(5.0, 1.0) == 5.0 - MOST_S
 
 
 def test_the_lead_follows_what_nine_wake_ups_of_ten_need() -> None:
@@ -37,6 +37,7 @@ def test_what_wakes_it_came_before_but_not_before_it_slept() -> None:
     waiting = Waiting(1e-4)
     assert waiting.came_s(1.0, 2.0) == 2.0 - 1e-4
     assert waiting.came_s(1.0, 1.00001) == 1.0
+    assert Waiting(0.02).came_s(1.0, 2.0) == 2.0 - MOST_S
 
 
 def test_being_woken_takes_some_of_a_millisecond() -> None:
