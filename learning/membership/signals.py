@@ -1,0 +1,119 @@
+"""What an attacker who has a model measures of each example: its loss, its gradient, and how the
+gradient lies to an update that was seen.
+
+After Nasr et al. 2019 (arXiv 1812.00910) in the white box; summaries of gradients rather than
+gradients, because an attacker knows too few members to learn on a hundred thousand columns. Must
+not know who is a member.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from learning.examples import Examples
+from learning.models import Model
+from learning.partition import Indices
+from learning.structure import Vector
+from learning.training import compute_alike
+
+BATCH = 256
+TINY = 1e-12
+LARGEST_ERRORS = 3
+"""Entries of the output layer's gradient that are looked at, largest first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """A model under attack, and the examples that it is asked about."""
+
+    model: Model
+    vector: Vector
+    examples: Examples
+
+
+def per_example(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+
+def losses(subject: Subject, indices: Indices) -> NDArray[np.float64]:
+    """The task's loss of each of these examples."""
+    compute_alike()
+    module = _module(subject)
+    found = [
+        per_example(module(inputs), targets).double().numpy()
+        for inputs, targets in _batches(subject, indices)
+    ]
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def confidences(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of cross-entropies: log p/(1 − p) of the right answer, which is nearly normal over models
+    where p is not (Carlini et al. 2022, arXiv 2112.03570)."""
+    bounded = np.maximum(values, TINY)
+    return -bounded - np.log(-np.expm1(-bounded))
+
+
+def _module(subject: Subject) -> nn.Module:
+    structure = subject.model.structure
+    tensors = structure.named(subject.vector.copy())
+    module = subject.model.module(structure.sizes, tensors).eval()
+    return module.requires_grad_(False)
+
+
+def _batches(subject: Subject, indices: Indices) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for start in range(0, len(indices), BATCH):
+        yield subject.examples.batch(indices[start : start + BATCH])
+
+
+def gradient_signals(
+    subject: Subject, indices: Indices, update: Vector | None = None
+) -> NDArray[np.float64]:
+    """A row for each example: log norm of its loss's gradient by tensor and in all, over the
+    weights that are not zero, and the largest entries of the last tensor's (a classifier's error
+    by class). With an update: how far the update went down this gradient, by tensor and in all, as
+    a cosine."""
+    compute_alike()
+    module = _module(subject).requires_grad_(True)
+    steps = None if update is None else subject.model.structure.named(update)
+    alive = {
+        name: tensor != 0 for name, tensor in subject.model.structure.named(subject.vector).items()
+    }
+    lengths = None if steps is None else {name: _square(step) for name, step in steps.items()}
+    rows = []
+    for index in indices:
+        inputs, targets = subject.examples.batch(np.array([index]))
+        module.zero_grad()
+        per_example(module(inputs), targets).sum().backward()  # type: ignore[no-untyped-call]
+        gradient = {
+            name: parameter.grad.numpy() * alive[name]  # type: ignore[union-attr]
+            for name, parameter in module.named_parameters()
+        }
+        rows.append(_norms(gradient))
+        if steps is not None and lengths is not None:
+            rows[-1] += _cosines(gradient, steps, lengths)
+    return np.array(rows)
+
+
+def _norms(gradient: dict[str, Vector]) -> list[float]:
+    squares = [_square(part) for part in gradient.values()]
+    last = np.sort(np.abs(list(gradient.values())[-1].ravel()))[::-1][:LARGEST_ERRORS]
+    found = [*squares, sum(squares), *(last.astype(np.float64) ** 2)]
+    return [float(0.5 * np.log(value + TINY**2)) for value in found]
+
+
+def _cosines(
+    gradient: dict[str, Vector], steps: dict[str, Vector], lengths: dict[str, float]
+) -> list[float]:
+    down = {name: -float(np.vdot(part, steps[name])) for name, part in gradient.items()}
+    square = {name: _square(part) * lengths[name] for name, part in gradient.items()}
+    whole = sum(map(_square, gradient.values())) * sum(lengths.values())
+    cosines = [down[name] / np.sqrt(square[name] + TINY**2) for name in gradient]
+    return [*cosines, sum(down.values()) / float(np.sqrt(whole + TINY**2))]
+
+
+def _square(values: Vector) -> float:
+    return float(np.vdot(values, values))
