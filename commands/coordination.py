@@ -61,7 +61,7 @@ def build_coordinator(
     parts = Parts(
         model=model,
         strategy=half,
-        onlooker=show if study.strategy.needs_plain else None,
+        onlookers=(show,) if study.strategy.needs_plain else (),
         rule=SumRule(
             study.settings.aggregation,
             session,

@@ -18,6 +18,7 @@ from commands.coordination import Access, build_coordinator, new_token, served
 from commands.emulation import Host
 from commands.errors import BadInput, Failure
 from commands.hosting import host_of, loop_of
+from commands.keeping import attach_keeper
 from commands.live import shown
 from commands.randomness import source_of
 from commands.recording import write_record
@@ -143,6 +144,7 @@ async def _play(
         coordinator = build_coordinator(study, folder, host.clock, host.trainer, access)
         if lasting is not None:
             lasting.attach(coordinator, folder)
+        attach_keeper(study, coordinator, folder.keep)
         try:
             url = await stack.enter_async_context(
                 served(coordinator, (listening.host, listening.port), listening.ssl)

@@ -21,7 +21,7 @@ _SINGLE = {
     "clock": "a table is of one clock",
 }
 """Settings that a grid does not go through, and why."""
-_MAY_HOLD_COMMAS = ("data",)
+_MAY_HOLD_COMMAS = ("data", "keep_updates")
 
 
 @dataclass(frozen=True, slots=True)

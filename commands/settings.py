@@ -100,6 +100,9 @@ class RunSettings:
     sparse_compute: str = "dense"
     """What sparsity buys in compute: nothing with `dense` kernels, the only choice so far."""
     data: str | None = None
+    keep_updates: str = "none"
+    """Of which rounds single updates are kept, for `attack`: `none`, the `last`, or numbers with
+    commas between; under plain aggregation only."""
     record: bool = False
     """Whether what each device goes through is kept as a straggler trace."""
     placement: str = "tasks"

@@ -7,6 +7,7 @@ from math import ceil, floor
 from commands.clocks import check_clock
 from commands.errors import BadInput
 from commands.identities import Identities
+from commands.kept import rounds_kept, said_of
 from commands.randomness import source_of
 from commands.replayed import Again
 from commands.settings import RunSettings
@@ -75,13 +76,20 @@ class Study:
 
     def remarks(self) -> tuple[str, ...]:
         """What whoever starts the run should know before relying on it; one line each."""
-        when_drawn = self.strategy.when_drawn
-        if self.draw.everybody or not when_drawn:
-            return ()
-        return (
-            f"{self.planned} of {self.clients} clients a round: {self.settings.strategy}: "
-            f"{when_drawn}",
-        )
+        remarks, when_drawn = [], self.strategy.when_drawn
+        if when_drawn and not self.draw.everybody:
+            remarks.append(
+                f"{self.planned} of {self.clients} clients a round: {self.settings.strategy}: "
+                f"{when_drawn}"
+            )
+        if self.kept_rounds:
+            remarks.append(said_of(self.kept_rounds, self.planned, self.task.structure.size))
+        return tuple(remarks)
+
+    @property
+    def kept_rounds(self) -> frozenset[int]:
+        """Of which single updates are kept."""
+        return rounds_kept(self.settings)
 
     @property
     def words(self) -> int:
@@ -216,6 +224,7 @@ def _prepare(settings: RunSettings, fleet: Fleet) -> Study:
     )
     _check_draw(study)
     check_pruning(settings, study.pruning)
+    rounds_kept(settings)
     if settings.aggregation != "plain":
         study.degree(study.planned)
         if strategy.leaves_out:

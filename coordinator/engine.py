@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
@@ -57,7 +57,7 @@ class Parts:
     tracer: Tracer
     intake: TelemetryIntake
     limits: Limits
-    onlooker: Onlooker | None = None
+    onlookers: tuple[Onlooker, ...] = ()
     hollow: bool = False
     """Whether bodies have a length and no content: nothing of them is computed."""
 
@@ -83,7 +83,7 @@ class Coordinator:
             self.status,
             parts.tracer,
             parts.strategy,
-            parts.onlooker,
+            parts.onlookers,
             parts.hollow,
         )
         self._beginning = Beginning()
@@ -100,6 +100,11 @@ class Coordinator:
         """Before `run`: where it begins, and who hears of finished rounds."""
         self._beginning, self._keep = beginning, keep
         self._arrivals = dict(beginning.arrivals_s)
+
+    def show_to(self, onlooker: Onlooker) -> None:
+        """Before `run`: who else is shown each client's vector, where nothing masks it."""
+        onlookers = (*self._around.onlookers, onlooker)
+        self._around = replace(self._around, onlookers=onlookers)
 
     async def run(self) -> None:
         """Play all rounds. Raises RunFailed when the fleet does not assemble or a round fails."""

@@ -47,7 +47,7 @@ class Surroundings:
     status: Status
     tracer: Tracer
     strategy: ServerHalf
-    onlooker: Onlooker | None
+    onlookers: tuple[Onlooker, ...]
     hollow: bool = False
     """Whether vectors are phantoms, which leave the sum as it is."""
 
@@ -298,8 +298,8 @@ class Round:
 
     def _add_packed(self, client: int, packed: memoryview) -> None:
         self._aggregate.add(packed)
-        if self._around.onlooker is not None:
-            self._around.onlooker(client, unpack(packed, self._around.rule.ring_bits))
+        for onlooker in self._around.onlookers:
+            onlooker(client, unpack(packed, self._around.rule.ring_bits))
 
     def _refused(self, client: int, reason: str) -> None:
         self._tracer.event("message_refused", self._number, client, reason=reason)

@@ -121,10 +121,17 @@ class RunFolder:
         try:
             size = (self.path / "events.jsonl").stat().st_size
             values = {**checkpoint.values, "events_bytes": size}
-            whole = Checkpoint(values, checkpoint.arrays)
-            write_checkpoint(self.path / COORDINATOR, whole, self._disk)
         except OSError as error:
             self._writer.errors.append(refusal(self.path / COORDINATOR, error))
+        else:
+            self.keep(COORDINATOR, Checkpoint(values, checkpoint.arrays))
+
+    def keep(self, name: str, values: Checkpoint) -> None:
+        """Put values and arrays in place, at once and whole."""
+        try:
+            write_checkpoint(self.path / name, values, self._disk)
+        except OSError as error:
+            self._writer.errors.append(refusal(self.path / name, error))
 
     def record(self, item: Span | Event) -> None:
         """Never raises for the disk's sake; what comes after `close` is not kept."""

@@ -16,6 +16,7 @@ from torch import nn
 
 from learning.examples import Examples
 from learning.models import Model
+from learning.objective import Classification, Objective
 from learning.partition import Indices
 from learning.structure import Vector
 from learning.training import compute_alike
@@ -31,12 +32,9 @@ class Subject:
     """A model under attack, and the examples that it is asked about."""
 
     model: Model
+    objective: Objective
     vector: Vector
     examples: Examples
-
-
-def per_example(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return nn.functional.cross_entropy(outputs, targets, reduction="none")
 
 
 def losses(subject: Subject, indices: Indices) -> NDArray[np.float64]:
@@ -44,16 +42,19 @@ def losses(subject: Subject, indices: Indices) -> NDArray[np.float64]:
     compute_alike()
     module = _module(subject)
     found = [
-        per_example(module(inputs), targets).double().numpy()
+        subject.objective.per_example(module(inputs), targets).double().numpy()
         for inputs, targets in _batches(subject, indices)
     ]
     return np.concatenate(found) if found else np.zeros(0)
 
 
-def confidences(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of cross-entropies: log p/(1 − p) of the right answer, which is nearly normal over models
-    where p is not (Carlini et al. 2022, arXiv 2112.03570)."""
-    bounded = np.maximum(values, TINY)
+def confidences(subject: Subject, indices: Indices) -> NDArray[np.float64]:
+    """The same on a scale on which it is nearly normal over models: log p/(1 − p) of the right
+    class (Carlini et al. 2022, arXiv 2112.03570); of an estimate minus the log of its squared
+    error (our choice)."""
+    bounded = np.maximum(losses(subject, indices), TINY)
+    if not isinstance(subject.objective, Classification):
+        return -np.log(bounded)
     return -bounded - np.log(-np.expm1(-bounded))
 
 
@@ -87,7 +88,7 @@ def gradient_signals(
     for index in indices:
         inputs, targets = subject.examples.batch(np.array([index]))
         module.zero_grad()
-        per_example(module(inputs), targets).sum().backward()  # type: ignore[no-untyped-call]
+        subject.objective.per_example(module(inputs), targets).sum().backward()  # type: ignore[no-untyped-call]
         gradient = {
             name: parameter.grad.numpy() * alive[name]  # type: ignore[union-attr]
             for name, parameter in module.named_parameters()
