@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from commands import (
+    attack,
     compare,
     coordinator,
     gap,
@@ -19,7 +20,6 @@ from commands import (
     replay,
     report,
     run,
-    unbuilt,
     verify,
     worker,
 )
@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, ModuleType] = {
     "verify": verify,
     "profiles": profiles,
     "report": report,
+    "attack": attack,
 }
 
 
@@ -64,8 +65,6 @@ def build_parser() -> argparse.ArgumentParser:
     for name, module in COMMANDS.items():
         sub = commands.add_parser(name, help=module.DESCRIBE, description=module.DESCRIBE)
         module.add_arguments(sub)
-    for name, describe in unbuilt.COMMANDS.items():
-        commands.add_parser(name, help=f"{describe} (not built yet)", add_help=False)
     return parser
 
 
@@ -75,7 +74,6 @@ def main(argv: Sequence[str]) -> int:
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
         words.insert(0, "run")
     try:
-        unbuilt.refuse(words[0])
         arguments = build_parser().parse_args(words)
         COMMANDS[arguments.command].run(arguments)
     except BadInput as error:

@@ -13,7 +13,3 @@ class Failure(Exception):
 
 class Unstable(Exception):
     """Finished, but the host was too slow for its numbers to be trusted. Exit 4 under --strict."""
-
-
-def not_built_yet(what: str) -> BadInput:
-    return BadInput(f"{what}: not built yet")

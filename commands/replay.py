@@ -4,14 +4,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.errors import BadInput
 from commands.grid import names
-from commands.settings import RunSettings, resolve
+from commands.settings import RunSettings, resolve, settings_in
 
 if TYPE_CHECKING:
     from commands.replayed import Again
@@ -110,19 +110,12 @@ def read_recorded(folder: Path, by: str) -> Recorded:
 
 def _settings(folder: Path, config: Any) -> RunSettings:  # noqa: ANN401
     """As the run's config says; what only tells how it was played is left out."""
-    known = {field.name for field in fields(RunSettings)}
-    run, host = config.get("run"), config.get("host", {})
-    if not isinstance(run, dict):
-        raise BadInput(f"{folder / 'config.toml'}: run: must be a table")
-    values = {"ring_bits": "auto"} | {key: run[key] for key in run.keys() & known}
-    try:
-        settings = resolve(None, values, ())
-    except BadInput as error:
-        raise BadInput(f"{folder / 'config.toml'}: run: {error}") from None
+    settings = settings_in(config, folder / "config.toml")
     apart = settings.placement != "tasks" or settings.net != "stream"
-    if apart or host.get("workers") == "elsewhere":  # its coordinator's link was the host's
+    if apart or config.get("host", {}).get("workers") == "elsewhere":
+        # its coordinator's link was the host's
         settings = replace(settings, placement="tasks", net="stream", coordinator="host")
-    return replace(settings, record=False)
+    return replace(settings, record=False, keep_updates="none")
 
 
 def _study(recorded: Recorded, strategy: str, arguments: argparse.Namespace) -> "Study":

@@ -7,6 +7,7 @@ into its config.toml.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, get_args
 
 from commands.errors import BadInput
@@ -183,6 +184,18 @@ def resolve(
     given = {key: value for key, value in options.items() if value is not None}
     settings = _changed(settings, given, "")
     return _changed(settings, dict(_parse(item) for item in sets), "--set")
+
+
+def settings_in(config: Mapping[str, Any], file: Path) -> RunSettings:
+    """The settings of a run, from its config. Raises BadInput naming file, key and rule."""
+    run = config.get("run")
+    if not isinstance(run, dict):
+        raise BadInput(f"{file}: run: must be a table")
+    known = {key: run[key] for key in run.keys() & _FIELDS.keys()}
+    try:
+        return resolve(None, {"ring_bits": "auto"} | known, ())
+    except BadInput as error:
+        raise BadInput(f"{file}: run: {error}") from None
 
 
 def checked(where: str, key: str, values: Iterable[object]) -> list[object]:

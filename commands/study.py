@@ -189,20 +189,9 @@ def prepare(
 def _prepare(settings: RunSettings, fleet: Fleet) -> Study:
     check_clock(settings)
     strategy = lookup(settings.strategy)
-    strategy_settings = _strategy_settings(settings)
+    strategy_settings = strategy_settings_of(settings)
     clients = len(fleet.members)
-    task = load_task(
-        TaskSettings(
-            settings.task,
-            settings.data,
-            clients,
-            settings.seed,
-            settings.partition or define(settings.task).defaults.partition,
-            settings.alpha,
-            settings.train_examples,
-            settings.test_examples,
-        )
-    )
+    task = load_task(task_settings_of(settings, clients))
     if settings.aggregation == "plain" and settings.adversary == "active":
         raise BadInput("adversary: active: plain aggregation has nothing to protect from it")
     if settings.aggregation != "plain" and strategy.needs_plain:
@@ -270,7 +259,21 @@ def _check_draw(study: Study) -> None:
         raise BadInput(f"profile: {study.fleet.name}: of so few clients nobody may be there")
 
 
-def _strategy_settings(settings: RunSettings) -> StrategySettings:
+def task_settings_of(settings: RunSettings, clients: int) -> TaskSettings:
+    """What decides the run's data."""
+    return TaskSettings(
+        settings.task,
+        settings.data,
+        clients,
+        settings.seed,
+        settings.partition or define(settings.task).defaults.partition,
+        settings.alpha,
+        settings.train_examples,
+        settings.test_examples,
+    )
+
+
+def strategy_settings_of(settings: RunSettings) -> StrategySettings:
     known = {field.name for field in fields(StrategySettings)}
     chosen = {key: value for key, value in asdict(settings).items() if key in known}
     chosen["sparsity_rounds"] = settings.sparsity_rounds or settings.rounds

@@ -68,8 +68,8 @@ class Round:
         self.pattern = around.model.pattern
         """Under which values travel, both ways; every upload names it."""
         self._summation = _started(around, place, tuple(self._parties))
-        plain = around.rule.aggregation == "plain"
-        told = {c: around.strategy.instruction(c) if plain else b"" for c in self._parties}
+        self._plain = around.rule.aggregation == "plain"
+        told = {c: around.strategy.instruction(c) if self._plain else b"" for c in self._parties}
         self.portions = {client: around.model.portion(what) for client, what in told.items()}
         """What each client downloads and uploads."""
         self._aggregate = Aggregate(around.model.words, around.rule.ring_bits)
@@ -298,7 +298,7 @@ class Round:
 
     def _add_packed(self, client: int, packed: memoryview) -> None:
         self._aggregate.add(packed)
-        for onlooker in self._around.onlookers:
+        for onlooker in self._around.onlookers if self._plain else ():
             onlooker(client, unpack(packed, self._around.rule.ring_bits))
 
     def _refused(self, client: int, reason: str) -> None:

@@ -14,10 +14,11 @@ from learning.tasks import load_task
 from learning.training import TrainingError, TrainingJob, TrainingResult, compute_alike
 
 
-def gradient(job: TrainingJob) -> TrainingResult:
-    """The gradient of the mean loss over the client's own examples, in place of an update."""
+def gradient(job: TrainingJob, task: Task | None = None) -> TrainingResult:
+    """The gradient of the mean loss over the client's own examples, in place of an update. `task`:
+    as in training."""
     compute_alike()
-    task = load_task(job.task)
+    task = task or load_task(job.task)
     share = task.share(job.client)
     module = task.model.module(task.structure.sizes, task.structure.named(job.vector.copy()))
     parts = batches(task.corpus.train, share)

@@ -19,6 +19,7 @@ MAY_DIFFER = frozenset(
         "run.out",
         "run.resume",
         "run.record",
+        "run.keep_updates",
         "strategy.name",
         "strategy.seed",
         "strategy_settings.seed",

@@ -6,7 +6,7 @@ gradients, because an attacker knows too few members to learn on a hundred thous
 not know who is a member.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from learning.evaluation import batches
 from learning.examples import Examples
 from learning.models import Model
 from learning.objective import Classification, Objective
@@ -21,7 +22,6 @@ from learning.partition import Indices
 from learning.structure import Vector
 from learning.training import compute_alike
 
-BATCH = 256
 TINY = 1e-12
 LARGEST_ERRORS = 3
 """Entries of the output layer's gradient that are looked at, largest first."""
@@ -39,13 +39,24 @@ class Subject:
 
 def losses(subject: Subject, indices: Indices) -> NDArray[np.float64]:
     """The task's loss of each of these examples."""
+    return _judged(subject, indices, subject.objective.per_example)
+
+
+def scores(subject: Subject, indices: Indices) -> NDArray[np.float64]:
+    """What each adds to the task's metric."""
+    return _judged(subject, indices, subject.objective.scores)
+
+
+def _judged(
+    subject: Subject,
+    indices: Indices,
+    judge: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> NDArray[np.float64]:
     compute_alike()
     module = _module(subject)
-    found = [
-        subject.objective.per_example(module(inputs), targets).double().numpy()
-        for inputs, targets in _batches(subject, indices)
-    ]
-    return np.concatenate(found) if found else np.zeros(0)
+    parts = (subject.examples.batch(part) for part in batches(subject.examples, indices))
+    found = [judge(module(inputs), targets).double().numpy() for inputs, targets in parts]
+    return np.concatenate([np.zeros(0), *found])
 
 
 def confidences(subject: Subject, indices: Indices) -> NDArray[np.float64]:
@@ -65,9 +76,13 @@ def _module(subject: Subject) -> nn.Module:
     return module.requires_grad_(False)
 
 
-def _batches(subject: Subject, indices: Indices) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    for start in range(0, len(indices), BATCH):
-        yield subject.examples.batch(indices[start : start + BATCH])
+def calibrated(
+    own: NDArray[np.float64], of_shadows: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """How much surer a model is of each example than models that never saw it: offline LiRA
+    (arXiv 2112.03570) with one variance for all examples, since a few models tell no variance of
+    each."""
+    return np.asarray(own - np.mean(of_shadows, axis=0))
 
 
 def gradient_signals(

@@ -10,19 +10,6 @@ import pytest
 from tests.commands.conftest import Command, one_line, words
 
 WORKER = "worker --join http://127.0.0.1:1 --token x"
-NOT_BUILT = [
-    # words, what the line names
-    ("attack some-folder", "attack"),
-]
-
-
-@pytest.mark.parametrize(("line", "named"), NOT_BUILT)
-def test_what_is_not_built_yet_says_so(command: Command, line: str, named: str) -> None:
-    ended = command(*words(line))
-    assert ended.code == 2
-    assert one_line(ended).startswith(f"{named}: not built yet")
-
-
 BAD_INPUT = [
     # words, how the line begins
     ("frobnicate", "run_testbed.py: argument COMMAND: invalid choice: 'frobnicate'"),

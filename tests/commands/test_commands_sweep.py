@@ -286,9 +286,11 @@ def test_a_real_run_in_a_process_of_its_own(
     out = tmp_path / "sweep"
     words = ["compare", "--strategies", "none", "--profile", fast_fleet(2), "--rounds", "1"]
     words += ["--set", "training_processes=1", "--set", "epochs=1", "--set", "batch_size=300"]
-    words += ["--set", "aggregation=plain", "--out", str(out), "--json"]
+    words += ["--set", "aggregation=plain", "--set", "keep_updates=last"]
+    words += ["--out", str(out), "--json"]
     ended = command(*words)
     assert ended.code == 0, ended.err
+    assert "keep_updates: updates of 2 clients in round 1: at most 4.8 MB" in ended.err
     assert "[1/1] none-plain-seed0" in ended.err
     comparison = json.loads(ended.out)
     assert comparison["rows"][0]["seeds"] == [0]
@@ -297,6 +299,13 @@ def test_a_real_run_in_a_process_of_its_own(
     assert "0 of 1 runs to play" in again.err
     assert json.loads(again.out) == comparison
     assert command("report", str(out)).code == 0
+    attacked = command("attack", str(out), "--examples", "20", "--shadows", "0", "--json")
+    assert attacked.code == 0, attacked.err
+    (result,) = json.loads(attacked.out)["runs"]
+    assert result["run"] == "none-plain-seed0"
+    model, summed = result["targets"][1], result["targets"][3]
+    assert (summed["target"], summed["round"]) == ("sum", 1)
+    assert model["attacks"]["loss"] == summed["attacks"]["loss"]
 
 
 def test_failures_come_after_the_table(
