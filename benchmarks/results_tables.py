@@ -5,7 +5,6 @@ from statistics import median
 
 from benchmarks.results_measured import Metric, Played, Spread, Study, spread
 from benchmarks.results_plots import bars, lines
-from commands.grid import Cell
 from runs.svg import Chart
 from runs.values import number
 
@@ -25,18 +24,6 @@ def of_study(study: Study) -> list[str]:
     if study.name.startswith("clip-") and _varies(study, "strategy"):
         found += [*_phases(study, rows), ""]
     return found
-
-
-def conditions(study: Study, finished: int, planned: int) -> str:
-    cell: Cell = study.sweep.cells[0]
-    settings = cell.settings
-    size = f"{settings.train_examples or 'all'} training examples over 20 clients, "
-    size += f"{settings.rounds} rounds, of which {settings.warmup_rounds} of warm-up; "
-    seeds = f"{study.grid.seeds} seeds" if study.grid.seeds > 1 else "1 seed (no spread)"
-    how = "training and cryptography" if settings.training == "modelled" else "cryptography"
-    modelled = f"{how} charged, not computed; " if settings.crypto == "modelled" else ""
-    missing = "" if finished == planned else f" **{finished} of {planned} runs are finished.**"
-    return f"{size}{seeds} in all; {modelled}virtual clock, `secagg`.{missing}"
 
 
 def charts(study: Study) -> Iterator[tuple[str, Chart]]:

@@ -52,7 +52,7 @@ def test_changes_are_paired_with_the_same_seed(sweep: Path) -> None:
 
 def test_the_page_says_what_was_run_and_what_is_missing(sweep: Path, tmp_path: Path) -> None:
     page = tmp_path / "results.md"
-    assert results_clip.main([str(sweep), "--page", str(page)]) == 0
+    assert results_clip.PAGE.main([str(sweep), "--page", str(page)]) == 0
     text = page.read_text()
     assert f"compare --experiment {NAME} --quick --data DIR" in text
     assert "**14 of 15 runs are finished.**" in text
@@ -67,7 +67,7 @@ def test_another_grid_is_refused(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = sweep.rename(tmp_path / "clip-femnist")
-    assert results_clip.main([str(other), "--page", str(tmp_path / "page.md")]) == 2
+    assert results_clip.PAGE.main([str(other), "--page", str(tmp_path / "page.md")]) == 2
     assert "holds other runs than the experiment clip-femnist" in capsys.readouterr().err
     assert not (tmp_path / "page.md").exists()
 
