@@ -13,7 +13,7 @@ from commands.sweep import Sweep
 from runs.folder import RunFolder
 from tests.runs.conftest import FakeRun
 
-NAME = "clip-shakespeare"
+NAME = "clip-femnist"
 
 
 def finished(path: Path, cell: Cell) -> None:
@@ -66,9 +66,9 @@ def test_the_page_says_what_was_run_and_what_is_missing(sweep: Path, tmp_path: P
 def test_another_grid_is_refused(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = sweep.rename(tmp_path / "clip-femnist")
+    other = sweep.rename(tmp_path / "clip-cifar10")
     assert results_clip.PAGE.main([str(other), "--page", str(tmp_path / "page.md")]) == 2
-    assert "holds other runs than the experiment clip-femnist" in capsys.readouterr().err
+    assert "holds other runs than the experiment clip-cifar10" in capsys.readouterr().err
     assert not (tmp_path / "page.md").exists()
 
 
