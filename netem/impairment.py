@@ -3,6 +3,7 @@
 Adding one is writing a class with these three members in a file of its own.
 """
 
+import math
 from typing import Protocol
 
 
@@ -31,3 +32,22 @@ class Variation(Protocol):
         ...
 
     def course(self) -> Course: ...
+
+
+class Delay:
+    """One link's delay as it goes on: asked in the order in which things are sent."""
+
+    def __init__(self, delay_s: float, variation: Variation | None, begin_s: float) -> None:
+        """What changes with time is counted from `begin_s`."""
+        self._delay_s = delay_s
+        self._begin_s = begin_s
+        self._course = None if variation is None else variation.course()
+        self._last_due_s = -math.inf
+
+    def due_s(self, sent_s: float) -> float:
+        """When what was sent then arrives: after its delay, and not before what went before."""
+        due_s = sent_s + self._delay_s
+        if self._course is not None and due_s < math.inf:
+            due_s += self._course.extra_s(sent_s - self._begin_s)
+            self._last_due_s = due_s = max(due_s, self._last_due_s)
+        return due_s

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from netem.capacity import Capacity, Constant
-from netem.impairment import Variation
+from netem.impairment import Delay, Variation
 from netem.shared import SharedWire
 from netem.tcp.parameters import TcpParameters
 
@@ -166,10 +166,7 @@ class Link(Generic[L]):
         devices that everything crosses; a link with one is advanced by `netem.junction`."""
         self.parameters = parameters
         self.route = tuple(route)
-        self._begin_s = begin_s
-        variation = parameters.variation
-        self._course = None if variation is None else variation.course()
-        self._last_due_s = -math.inf
+        self._delay = Delay(parameters.delay_s, parameters.variation, begin_s)
         self._wire = parameters.capacity.wire()
         quanta = [parameters.bytes_per_s * parameters.quantum_s]
         quanta += [wire.bytes_per_s * SHARED_QUANTUM_S for wire in self.route]
@@ -266,7 +263,7 @@ class Link(Generic[L]):
         for wire in self.route:
             sent_s = max(sent_s, wire.send(load.wire_bytes, start_s))
         self._free_s = sent_s
-        return Transit(load, start_s, sent_s, self._due(sent_s), continues)
+        return Transit(load, start_s, sent_s, self._delay.due_s(sent_s), continues)
 
     def _quantum(self, start_s: float) -> float:
         """What a flow gets at its turn: where the rate varies, by what it is then, so that a turn
@@ -277,11 +274,3 @@ class Link(Generic[L]):
         quanta = [varying.carried_bytes(start_s, start_s + self.parameters.quantum_s)]
         quanta += [wire.bytes_per_s * SHARED_QUANTUM_S for wire in self.route]
         return max(float(FRAME_BYTES), min(quanta))
-
-    def _due(self, sent_s: float) -> float:
-        """When what was sent then arrives: after its delay, and not before what went before."""
-        due_s = sent_s + self.parameters.delay_s
-        if self._course is not None and due_s < math.inf:
-            due_s += self._course.extra_s(sent_s - self._begin_s)
-            self._last_due_s = due_s = max(due_s, self._last_due_s)
-        return due_s

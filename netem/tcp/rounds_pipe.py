@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from netem.channel import Piece, Receiver, Signal
 from netem.fidelity import BusyPeriod, FidelityMeter
+from netem.impairment import Delay
 from netem.link import FRAMING_BYTES, LinkParameters
 from netem.pipe import MIN_QUEUE_BYTES, QUEUE_S, ByteCount
 from netem.tcp.parameters import TcpParameters
@@ -51,10 +52,9 @@ class RoundsPipe:
         self._rtt_s = there_s + back.delay_s + FRAMING_BYTES / back.bytes_per_s
         self._timer = timer
         self._meter = meter
-        self._begin_s = timer.now()
         self._wire = parameters.capacity.wire()
         variation = parameters.variation
-        self._course = None if variation is None else variation.course()
+        self._delay = Delay(parameters.delay_s, variation, timer.now())
         self._soonest_s = parameters.delay_s + (0.0 if variation is None else variation.least_s)
         self._patience_s = min(parameters.delay_s, parameters.quantum_s)
         self._waiting: list[RoundsChannel] = []
@@ -62,7 +62,6 @@ class RoundsPipe:
         self._leaving: deque[tuple[float, RoundsChannel]] = deque()
         """When whose load is off, for those that wait for room."""
         self._travelling: deque[_Travelling] = deque()
-        self._last_due_s = -math.inf
         self.wire_free_s = -math.inf
         """When the wire is, or was, rid of everything committed so far."""
         self._busy = BusyPeriod(meter)
@@ -110,7 +109,9 @@ class RoundsPipe:
             continues = start_s == self.wire_free_s
             self.wire_free_s = sent_s = self._wire.send(wire_bytes, start_s)
             self._travelling.append(
-                _Travelling(self._due(sent_s), continues, channel, items, payload_bytes, wire_bytes)
+                _Travelling(
+                    self._delay.due_s(sent_s), continues, channel, items, payload_bytes, wire_bytes
+                )
             )
             if channel.blocked:
                 self._leaving.append((sent_s, channel))
@@ -121,14 +122,6 @@ class RoundsPipe:
         """Whose load has been ready longest."""
         waiting = self._waiting
         return waiting[0] if len(waiting) == 1 else min(waiting, key=lambda each: each.ready_s)
-
-    def _due(self, sent_s: float) -> float:
-        """When what was sent then arrives: after its delay, and not before what went before."""
-        due_s = sent_s + self.parameters.delay_s
-        if self._course is not None and due_s < math.inf:
-            due_s += self._course.extra_s(sent_s - self._begin_s)
-            self._last_due_s = due_s = max(due_s, self._last_due_s)
-        return due_s
 
     def _wake(self) -> None:
         now_s = self._timer.now()
