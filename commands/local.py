@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways, links_of
+from commands.emulation import EmulatedWorker, Host, NewAccess, Site, Ways
 from commands.execution import Invitation, WorkerFailed, Workers
 from commands.identities import pins_of, write_identities
 from commands.memories import Memories
 from commands.nets import Net, accesses, check_playable, check_possible
 from commands.randomness import source_of
-from commands.sharing import SharedNetwork, at_coordinator, shared_network
+from commands.sharing import at_coordinator, joint, shared_network
 from commands.study import Study
 from commands.worker import TOKEN_VARIABLE
 from learning.task import TaskError
 from learning.training import TrainingError
-from netem.access import StreamAccess
 from netem.packet.errors import LinksLost
 from protocol.errors import LocalError, ProtocolError
 from protocol.secagg.client import ClientMachine
@@ -77,7 +76,7 @@ def local_workers(study: Study, memories: Memories | None = None) -> Workers:
                 asyncio.TaskGroup() as group,
             ):
                 for site, separate in zip(sites, accessed, strict=True):
-                    access = separate or _joint(site, network, host)
+                    access = separate or joint(site, network, host.timer, host.time_scale)
                     group.create_task(play(site, invitation, host, (recorder, ways, access)))
         except LinksLost as error:
             raise WorkerFailed(str(error)) from error
@@ -94,15 +93,6 @@ def local_workers(study: Study, memories: Memories | None = None) -> Workers:
             await _in_processes(study, invitation, Path(folder))
 
     return as_processes if settings.placement == "processes" else as_tasks
-
-
-def _joint(site: Site, network: SharedNetwork, host: Host) -> NewAccess | None:
-    """A stream link whose way leads over what the fleet shares."""
-    crossings = network.crossings(site.member or 0)
-    if crossings == (None, None):
-        return None
-    pair = network.lengthened(links_of(site, host.time_scale, host.timer.now()))
-    return lambda meter: StreamAccess(pair, host.timer, meter, crossings)
 
 
 async def play(

@@ -6,8 +6,10 @@ run elsewhere that is refused.
 
 from dataclasses import dataclass, replace
 
+from commands.emulation import NewAccess, Site, links_of
 from commands.errors import BadInput
 from commands.settings import RunSettings
+from netem.access import StreamAccess
 from netem.channel import Parcel
 from netem.device import Crossings, LinkPair
 from netem.junction import Crossing, SharedLinks
@@ -80,6 +82,17 @@ def shared_network(
         wires.append((everybody, received, sent))
         delay_s = network.rtt_s / 2 * time_scale
     return SharedNetwork(SharedLinks(timer), SharedLinks(timer), tuple(wires), delay_s)
+
+
+def joint(
+    site: Site, network: SharedNetwork, timer: Timer, time_scale: float
+) -> NewAccess | None:
+    """A stream link whose way leads over what the fleet shares; None: nothing is."""
+    crossings = network.crossings(site.member or 0)
+    if crossings == (None, None):
+        return None
+    pair = network.lengthened(links_of(site, time_scale, timer.now()))
+    return lambda meter: StreamAccess(pair, timer, meter, crossings)
 
 
 def _wires(

@@ -58,6 +58,7 @@ class StreamAccess:
         self._present = OwnPresent(timer)
         self._links = DeviceLinks(pair, timer, meter, shared, self._present)
         self.bytes_passed = self._links.bytes_passed
+        self.losses = self._links.losses
         self.restart = meter.restart
         self.hang_up = self._links.hang_up
         self.close = self._links.close

@@ -59,6 +59,13 @@ class DeviceLinks:
         """Bytes up and down so far, framing included: the `meter` of `protocol.telemetry`."""
         return self.up.passed.wire, self.down.passed.wire
 
+    def losses(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Segments that the air took and of how many, up and down; of senders by rounds none."""
+        up, down = (
+            pipe.losses() if isinstance(pipe, Pipe) else (0, 0) for pipe in (self.up, self.down)
+        )
+        return up, down
+
     async def round_trip(self) -> None:
         """One bare frame up and one down: what it takes to set up a connection.
 

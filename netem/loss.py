@@ -18,7 +18,14 @@ class RandomLoss:
     def __init__(self, share: float, seed: tuple[int, ...]) -> None:
         self._share = share
         self._draw = random.Random(f"loss {seed}").random
+        self.asked = self.struck = 0
+        """Of how many segments it has decided, and how many it took; not counted without loss."""
 
     def strikes(self) -> bool:
         """Whether the next segment is lost."""
-        return self._share > 0 and self._draw() < self._share
+        if not self._share:
+            return False
+        struck = self._draw() < self._share
+        self.asked += 1
+        self.struck += struck
+        return struck

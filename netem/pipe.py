@@ -12,6 +12,7 @@ from netem.channel import Channel, Parcel, Piece, Receiver, Signal
 from netem.fidelity import BusyPeriod, FidelityMeter
 from netem.junction import Crossing
 from netem.link import Link, LinkParameters, Transit
+from netem.loss import RandomLoss
 from netem.present import HostsPresent, Present
 from netem.tcp.channel import TcpChannel
 from netem.tcp.path import TcpPath
@@ -105,6 +106,11 @@ class Pipe:
     def wire_free_s(self) -> float:
         """When the wire is, or was, rid of everything committed so far."""
         return self._link.free_s
+
+    def losses(self) -> tuple[int, int]:
+        """How many segments the air took, and of how many."""
+        loss = None if self._path is None else self._path.loss
+        return (loss.struck, loss.asked) if isinstance(loss, RandomLoss) else (0, 0)
 
     def close(self) -> None:
         """Release nothing more, and end the measurement of a busy period."""

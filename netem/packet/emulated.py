@@ -50,10 +50,13 @@ class EmulatedLinks:
     def fidelity(self, device: int) -> dict[str, Any]:
         return self._meters[device].links_to_mapping()
 
-    def play(self, control: int, answer: Answering) -> None:
+    def begin(self) -> float:
         """Traces begin here, however long it took to set all of it up."""
         begin_s = time.monotonic()
         for queue in self._queues:
             queue.begin_s = begin_s
+        return begin_s
+
+    def play(self, control: int, answer: Answering) -> None:
         self._emulator.watch(control, answer)
         self._emulator.run()

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from netem.packet.addresses import HUB, device_address
 from netem.packet.control import Control
 from netem.packet.errors import LinksLost, LinksUnavailable
 from netem.packet.namespaces import Namespace, set_option
@@ -19,6 +20,9 @@ OPTIONS = (
     ("ipv4.tcp_rmem", "4096 131072 67108864"),  # room for the window of any link, where the
     ("ipv4.tcp_wmem", "4096 16384 67108864"),  # host's own limits would cut it off
 )
+
+_DATAGRAMS_BYTES = 4 << 20
+"""Or as much as the host lets wait: what is counted must not be lost in front of who counts it."""
 
 Answering = Callable[[], bool]
 """Answers one question; False when nobody will ask any more."""
@@ -41,6 +45,11 @@ class Links(Protocol):
 
     def fidelity(self, device: int) -> dict[str, Any]: ...
 
+    def begin(self) -> float:
+        """Everything is set up: what changes with time is counted from this instant of the
+        monotonic clock."""
+        ...
+
     def play(self, control: int, answer: Answering) -> None:
         """Until `answer`, called whenever the descriptor can be read, says that it is over."""
         ...
@@ -51,6 +60,7 @@ class Holder:
 
     def __init__(self, hub: Namespace, links: Links, setup: dict[str, Any]) -> None:
         self._links = links
+        self._hub = hub
         self._congestion: list[str] = [pair["congestion"] for pair in setup["links"]]
         self._devices = [furnished() for _ in setup["links"]]
         for device, pair in enumerate(setup["links"]):
@@ -66,7 +76,8 @@ class Holder:
         """Until the testbed goes."""
         ports = {name: listener.getsockname()[1] for name, listener in self._listeners.items()}
         listeners = [listener.fileno() for listener in self._listeners.values()]
-        control.send({"ports": ports, "lacks": self._links.lacks}, (self._links.gauge, *listeners))
+        told = {"ports": ports, "lacks": self._links.lacks, "begin_s": self._links.begin()}
+        control.send(told, (self._links.gauge, *listeners))
         for listener in self._listeners.values():
             listener.close()
 
@@ -85,11 +96,24 @@ class Holder:
             self._devices[device].enter()
             with _new_socket(self._congestion[device]) as made:
                 control.send({}, (made.fileno(),))
+        elif what == "datagrams":
+            with self._datagram_socket(device) as ours, self._datagram_socket(None) as theirs:
+                ours.connect(theirs.getsockname())
+                theirs.connect(ours.getsockname())
+                control.send({}, (ours.fileno(), theirs.fileno()))
         elif what == "restart":
             self._links.restart(device)
             control.send({})
         else:
             control.send(self._links.fidelity(device))
+
+    def _datagram_socket(self, device: int | None) -> socket.socket:
+        """UDP at a device; None: at the hub."""
+        (self._hub if device is None else self._devices[device]).enter()
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.bind((HUB if device is None else device_address(device), 0))
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DATAGRAMS_BYTES)
+        return made
 
 
 def furnished() -> Namespace:

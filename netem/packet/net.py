@@ -75,6 +75,8 @@ class PacketNet:
         """Where the hub accepts connections, one for each congestion control."""
         self.lacks: str | None = answer["lacks"]
         """What was asked for and left out, where that was allowed."""
+        self.begin_s: float = answer["begin_s"]
+        """Of the monotonic clock: what changes with time is counted from there."""
         self._ports: dict[str, int] = answer["ports"]
         self._pairs = tuple(pairs)
         self.gauges: Gauges | InterfaceGauges = (
@@ -85,6 +87,12 @@ class PacketNet:
     def port(self, device: int) -> int:
         """Where at the hub the device finds what it looks for."""
         return self._ports[self._pairs[device].congestion]
+
+    def datagrams(self, device: int) -> tuple[socket.socket, socket.socket]:
+        """UDP sockets inside the device's namespace and at the hub, connected to one another, for
+        whoever counts what crosses the link. Raises LinksLost."""
+        _, (inside, hub) = self._ask("datagrams", device)
+        return socket.socket(fileno=inside), socket.socket(fileno=hub)
 
     def socket(self, device: int) -> socket.socket:
         """A new TCP socket inside the device's namespace. Raises LinksLost."""

@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import time
 from typing import Any
 
 from netem.jitter import Jitter
@@ -78,6 +79,9 @@ class KernelLinks:
 
     def fidelity(self, device: int) -> dict[str, Any]:
         return {}
+
+    def begin(self) -> float:
+        return time.monotonic()
 
     def play(self, control: int, answer: Answering) -> None:
         while select.select([control], [], []) and answer():

@@ -149,3 +149,14 @@ def test_nothing_is_left_of_a_killed_testbed(user_namespace: bool) -> None:
         assert testbed.stdout is not None
         assert testbed.stdout.readline() == b"ready\n"
         check_killed_without_trace(testbed.pid, namespaces=3)
+
+
+def test_datagrams_cross_the_link_both_ways(net: PacketNet) -> None:
+    ours, theirs = net.datagrams(1)
+    with ours, theirs:
+        for sender, receiver in ((ours, theirs), (theirs, ours)):
+            receiver.settimeout(20)
+            start_s = os.times().elapsed
+            sender.send(b"counted")
+            assert receiver.recv(100) == b"counted"
+            assert os.times().elapsed - start_s >= (0.01 if sender is ours else 0.03) - 0.011
