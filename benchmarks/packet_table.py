@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -44,9 +43,9 @@ def packet_row(mbit_s: float, seconds: float) -> Row:
         connection = connect(net)
         asked_s = plain_s() + RTT_S + 2 * _PING_WIRE_BYTES / (mbit_s * BYTES_PER_MBIT)
         added_ms = (np.array(connection.ping(_PINGS)) - asked_s) * 1e3
-        before_s, count = processor_s(net.pid), int(mbit_s * BYTES_PER_MBIT * seconds)
+        before_s, count = net.processor_s(), int(mbit_s * BYTES_PER_MBIT * seconds)
         up, down = (goodput(connection, count, mbit_s, way) for way in (True, False))
-        used_s = processor_s(net.pid) - before_s
+        used_s = net.processor_s() - before_s
         connection.close()
     p50, p99 = np.percentile(added_ms, [50, 99])
     return Row(up, down, (float(p50), float(p99)), used_s / (2 * count * 8 / 1e9))
@@ -93,11 +92,6 @@ def goodput(connection: Connection, count: int, mbit_s: float, up: bool) -> floa
     """Over the second half of the bytes, of what framing leaves of the rate."""
     ideal = mbit_s * BYTES_PER_MBIT * SEGMENT_BYTES / FRAME_BYTES
     return connection.send(count, up).rate() / ideal
-
-
-def processor_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def table(seconds: float) -> None:

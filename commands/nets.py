@@ -46,7 +46,7 @@ async def accesses(
     if net.kind == "stream":
         yield [None] * len(sites)
         return
-    links = _opened(net, sites)
+    links = opened(net, sites)
     if links.lacks is not None:
         print(f"{net.kind} links: {links.lacks}", file=sys.stderr, flush=True)
     parts = urlsplit(url)
@@ -70,14 +70,21 @@ def check_possible(net: Net, sites: Sequence[Site]) -> None:
     if net.kind != "stream":
         check_playable(net, sites)
         different = {site.network.name: site for site in sites}
-        _opened(net, list(different.values())).close()
+        opened(net, list(different.values())).close()
 
 
-def _opened(net: Net, sites: Sequence[Site]) -> PacketNet:
-    settings = PacketSettings(sites[0].seed if sites else 0, net.kind, net.rates_only)
+def opened(net: Net, sites: Sequence[Site]) -> PacketNet:
+    """The links of these sites. Raises BadInput where they cannot be had."""
     try:
         pairs = [pair_of(site, net.time_scale) for site in sites]
-        return PacketNet(pairs, settings)
+    except PacketLinkError as error:
+        raise BadInput(f"--net {net.kind}: {error}") from error
+    return opened_pairs(net, pairs, sites[0].seed if sites else 0)
+
+
+def opened_pairs(net: Net, pairs: Sequence[PacketPair], seed: int) -> PacketNet:
+    try:
+        return PacketNet(pairs, PacketSettings(seed, net.kind, net.rates_only))
     except (LinksUnavailable, PacketLinkError) as error:
         raise BadInput(f"--net {net.kind}: {error}") from error
 

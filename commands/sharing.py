@@ -84,9 +84,7 @@ def shared_network(
     return SharedNetwork(SharedLinks(timer), SharedLinks(timer), tuple(wires), delay_s)
 
 
-def joint(
-    site: Site, network: SharedNetwork, timer: Timer, time_scale: float
-) -> NewAccess | None:
+def joint(site: Site, network: SharedNetwork, timer: Timer, time_scale: float) -> NewAccess | None:
     """A stream link whose way leads over what the fleet shares; None: nothing is."""
     crossings = network.crossings(site.member or 0)
     if crossings == (None, None):

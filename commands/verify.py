@@ -39,7 +39,9 @@ def run(arguments: argparse.Namespace) -> None:
     from commands.emulation import Site
     from commands.nets import Net, check_possible
     from commands.settings import resolve
-    from commands.verification.shown import as_json, as_page, print_tables
+    from commands.verification.pages import as_page
+    from commands.verification.shown import print_tables
+    from commands.verification.written import as_json
     from netem.packet.errors import LinksLost
     from profiles import ProfileError, load_fleet
 
@@ -71,13 +73,12 @@ def run(arguments: argparse.Namespace) -> None:
 async def _verify(fleet: "Fleet", sites: "Sequence[Site]", net: str, quick: bool) -> "Verification":
     from commands.verification.far_end import far_end
     from commands.verification.judgement import Verification
-    from commands.verification.measuring import (
-        FULL,
-        QUICK,
-        one_link,
-        plain_round_trip_s,
-        together,
-    )
+    from commands.verification.losses import losses
+    from commands.verification.measuring import FULL, QUICK, one_link, plain_round_trip_s
+    from commands.verification.one_round import one_round
+    from commands.verification.players import playing, traced
+    from commands.verification.replays import replays
+    from commands.verification.shares import shares
     from netem.timer import timer_for
 
     effort = QUICK if quick else FULL
@@ -89,26 +90,35 @@ async def _verify(fleet: "Fleet", sites: "Sequence[Site]", net: str, quick: bool
             host = await _host(timer, host_s)
             async with _metered(net, sites, far, timer) as new:
                 links = [await one_link(site, new, far, effort, host_s) for site in kinds]
-                everybody = await together(sites, new, far, effort)
+                lost = await losses(kinds, new, far, effort, net)
+                everybody = await one_round(
+                    sites, playing(fleet, sites, (net, timer), new), far, effort
+                )
+            replayed = await replays(traced(fleet), net, (far, timer), effort)
+            shared = [] if net != "stream" else await shares(fleet, sites, (far, timer), effort)
             kernel = [] if quick or net != "stream" else await _kernel(kinds, far, timer, effort)
     finally:
         timer.close()
-    figures = host, tuple(links), tuple(kernel), everybody
-    return Verification(fleet.name, net, len(sites), *figures, unchecked_of(fleet))
+    of_links = host, tuple(links), tuple(kernel), everybody
+    of_rest = tuple(lost), tuple(replayed), tuple(shared), unchecked_of(fleet, net)
+    return Verification(fleet.name, net, len(sites), *of_links, *of_rest)
 
 
-def unchecked_of(fleet: "Fleet") -> tuple[str, ...]:
+def unchecked_of(fleet: "Fleet", net: str) -> tuple[str, ...]:
     """What this fleet asks for and no transfer here can show."""
-    traced = sum(member.trace is not None for member in fleet.members)
-    networks = {member.network.name: member.network for member in fleet.members}.values()
-    lossy = sorted(network.name for network in networks if network.transport.loss)
+    traces = [member.trace for member in fleet.members if member.trace is not None]
+    driven = sum(trace.drives_links for trace in traces)
+    delays = sum(bool(trace.up_delay_s or trace.down_delay_s) for trace in traces)
+    others = sum(bool(trace.pace or trace.available) for trace in traces)
     said = []
-    if traced:
-        said.append(f"traces of {traced} devices: their links are taken at steady figures")
-    if fleet.shared:
-        said.append(f"{len(fleet.shared)} shared links: each device has a link of its own here")
-    if lossy:
-        said.append(f"share of packets lost: {', '.join(lossy)}")
+    if net == "kernel" and driven:
+        said.append(f"traces of {driven} links: tc follows none")
+    if net != "kernel" and delays:
+        said.append(f"delays of {delays} traced links: their rates are")
+    if others:
+        said.append(f"pace and presence of {others} traced devices: only links are")
+    if net != "stream" and fleet.shared:
+        said.append(f"{len(fleet.shared)} shared links: only stream links share")
     return tuple(said)
 
 

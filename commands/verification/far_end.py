@@ -2,8 +2,9 @@
 process, as a run's coordinator is, so that one clock times both ends."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -27,15 +28,21 @@ class Arrivals:
         self.times_s.append(at_s)
         self.totals.append((self.totals[-1] if self.totals else 0) + count)
 
-    def wire_bytes_per_s(self, from_share: float) -> float | None:
+    def until(self, at_s: float) -> int:
+        """Bytes that had come by then."""
+        count = bisect_right(self.times_s, at_s)
+        return self.totals[count - 1] if count else 0
+
+    def wire_bytes_per_s(self, from_share: float, least_s: float = 0.0) -> float | None:
         """The rate, framing included, once this share of the bytes had come: by then a sender
-        has found the link's rate. None where too little came after that to say."""
+        has found the link's rate. None where too little came after that, or for less than
+        `least_s`, to say."""
         if not self.totals:
             return None
         begin = next(i for i, n in enumerate(self.totals) if n >= from_share * self.totals[-1])
         seconds = self.times_s[-1] - self.times_s[begin]
         payload = self.totals[-1] - self.totals[begin]
-        if seconds <= 0 or payload < 4 * SEGMENT_BYTES:
+        if seconds <= 0 or seconds < least_s or payload < 4 * SEGMENT_BYTES:
             return None
         return payload * FRAME_BYTES / SEGMENT_BYTES / seconds
 
@@ -48,18 +55,19 @@ class FarEnd:
         self._received: dict[str, Arrivals] = {}
 
     async def take(self, request: web.Request) -> web.Response:
-        loop, arrivals = asyncio.get_running_loop(), Arrivals()
-        async for data in request.content.iter_any():
-            arrivals.add(len(data), loop.time())
-        self._received[request.query["name"]] = arrivals
+        loop, arrivals = asyncio.get_running_loop(), self.expected(request.query["name"])
+        with suppress(ConnectionError):  # who is only looked at for a while hangs up
+            async for data in request.content.iter_any():
+                arrivals.add(len(data), loop.time())
         return web.Response()
 
     async def give(self, request: web.Request) -> web.StreamResponse:
         count = int(request.query["bytes"])
         response = web.StreamResponse(headers={"Content-Length": str(count)})
         await response.prepare(request)
-        for start in range(0, count, len(CHUNK)):
-            await response.write(CHUNK[: count - start])
+        with suppress(ConnectionError):
+            for start in range(0, count, len(CHUNK)):
+                await response.write(CHUNK[: count - start])
         return response
 
     async def echo(self, request: web.Request) -> web.WebSocketResponse:
@@ -69,6 +77,10 @@ class FarEnd:
             if message.type is WSMsgType.BINARY:
                 await socket.send_bytes(message.data)
         return socket
+
+    def expected(self, name: str) -> Arrivals:
+        """Where arrivals under this name are noted."""
+        return self._received.setdefault(name, Arrivals())
 
     def received(self, name: str) -> Arrivals:
         return self._received.pop(name)
@@ -105,13 +117,13 @@ async def upload(session: aiohttp.ClientSession, far: FarEnd, name: str, count: 
 
 
 async def download(session: aiohttp.ClientSession, far: FarEnd, name: str, count: int) -> Arrivals:
-    loop, arrivals = asyncio.get_running_loop(), Arrivals()
+    loop, arrivals = asyncio.get_running_loop(), far.expected(name)
     async with asyncio.timeout(_PATIENCE_S):
         query = {"name": name, "bytes": str(count)}
         async with session.get(far.url, params=query) as response:
             async for data in response.content.iter_any():
                 arrivals.add(len(data), loop.time())
-    return arrivals
+    return far.received(name)
 
 
 async def round_trips(

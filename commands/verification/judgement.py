@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
-from commands.verification.measuring import LinkResult, Pair, TogetherResult
+from commands.verification.losses import LossResult, interval
+from commands.verification.measuring import LinkResult, Pair
+from commands.verification.one_round import RoundResult
+from commands.verification.replays import ReplayResult
+from commands.verification.shares import JAIN, SUM, ShareResult
 
 RATE, RATE_TOGETHER, RATE_TOGETHER_MEDIAN = 0.01, 0.02, 0.005
 """Relative; of one link by itself, of any of all at once, and of their median."""
-LAST = 0.02
-"""Relative: of the time until the last of all devices is done, as for a round (docs/output.md)."""
+LAST, LAST_S = 0.02, 0.01
+"""Relative to a round, as for a run's (docs/output.md), and never less than this."""
 RTT_S = 0.0015
 JITTER = 0.35
 """Relative: three standard errors of the spread of some 25 exchanges, and what is our own."""
@@ -43,23 +47,45 @@ class Verification:
     links: tuple[LinkResult, ...]
     kernel: tuple[LinkResult, ...]
     """The same transfers with the kernel's TCP; empty where that cannot be had."""
-    together: TogetherResult
+    round: RoundResult
+    losses: tuple[LossResult, ...] = ()
+    replays: tuple[ReplayResult, ...] = ()
+    shares: tuple[ShareResult, ...] = ()
     unchecked: tuple[str, ...] = ()
     """What the fleet asks for and nothing here measures, a line each."""
 
     @property
     def median_error(self) -> float | None:
-        known = [abs(e) for _, _, e in self.together.errors if e is not None]
+        known = [abs(e) for _, _, e in self.round.errors if e is not None]
         return median(known) if known else None
 
     @property
     def worst_error(self) -> float | None:
-        return max((abs(e) for _, _, e in self.together.errors if e is not None), default=None)
+        return max((abs(e) for _, _, e in self.round.errors if e is not None), default=None)
 
-    def carries(self, busy_share: float) -> int:
-        """How many devices like this fleet's could transfer at once at their full rates, as far
-        as the processor time that this took says, on a host that is so busy besides."""
-        needed = self.together.cpu_s_per_gbit * self.together.gbit_per_s
+    @property
+    def in_time(self) -> int:
+        """Devices that were through with it late by no more than a round may be late."""
+        allowed_s = max(LAST * self.round.last.asked, LAST_S)
+        late_s = ((pair.delivered or math.inf) - pair.asked for pair in self.round.taken)
+        return sum(late <= allowed_s for late in late_s)
+
+    @property
+    def core_share(self) -> float:
+        """Of one core, while the round's transfers should have lasted."""
+        return self.round.cpu_s / self.round.transfers_s
+
+    def carries_in_rounds(self) -> int:
+        """How many devices like this fleet's a host that it has to itself can take through a round:
+        by the processor time that this took, and never more than were in time where not all were.
+        """
+        by_time = math.floor(self.clients * HEADROOM / self.core_share)
+        return by_time if self.in_time == self.clients else min(by_time, self.in_time)
+
+    def carries_at_full_rate(self, busy_share: float) -> int:
+        """How many could transfer without a pause at their full rates, on a host that is so busy
+        besides: no round asks for that."""
+        needed = self.round.cpu_s / self.round.gbit * self.round.gbit_per_s
         free = HEADROOM * max(0.0, 1 - busy_share)
         return math.floor(self.clients * free / needed)
 
@@ -67,11 +93,48 @@ class Verification:
         """One line for each figure outside its bound. Single devices' rates are judged where the
         host could carry all of them at once; otherwise only whom a round would wait for."""
         rules = [rule for link in self.links for rule in _of_link(link)]
-        for last in self.together.last if all(map(_steady, self.links)) else ():
-            rules += _of_transfer("all at once", replace(last, what=f"last {last.what}"), LAST)
-        if self.carries(0.0) >= self.clients:
-            rules += _of_together(self.median_error, self.worst_error)
+        rules += [rule for loss in self.losses for rule in _of_loss(loss)]
+        rules += [_of_replay(replay) for replay in self.replays if not replay.within]
+        rules += [rule for share in self.shares for rule in _of_share(share)]
+        if all(map(_steady, self.links)):
+            rules += _of_round(self.round.last)
+        if self.carries_at_full_rate(0.0) >= self.clients:
+            rules += _of_rates(self.median_error, self.worst_error)
         return rules + list(_of_kernel(self.links, self.kernel))
+
+
+def _of_round(last: Pair) -> Iterator[str]:
+    if last.delivered is None or last.delivered - last.asked > max(LAST * last.asked, LAST_S):
+        yield f"all at once: a round off by {last.error or 0.0:+.1%}, bound {LAST:.0%}"
+
+
+def _of_loss(loss: LossResult) -> Iterator[str]:
+    where = f"{loss.network}: loss {loss.what}"
+    if not loss.by_chance:
+        low, high = interval(loss.lost, loss.sent)
+        share = f"{loss.lost} of {loss.sent} ({low:.2%} to {high:.2%})"
+        yield f"{where}: {loss.asked:.2%} asked, {share} lost"
+    error = None if loss.transfers is None else loss.transfers.error
+    if error is not None and abs(error) > loss.allowed:
+        yield f"{where}: transfers off by {error:+.0%}, bound {loss.allowed:.0%}"
+
+
+def _of_replay(replay: ReplayResult) -> str:
+    where = f"client {replay.client}: trace {replay.what}"
+    if not replay.windows:
+        return f"{where}: nothing came"
+    worst = replay.worst
+    off = (worst.delivered or 0.0) / worst.asked - 1 if worst.asked else math.inf
+    window = f"{replay.window_s:g} s from {worst.what}"
+    return f"{where}: {window} off by {off:+.2%}, bound {replay.bound:.0%}"
+
+
+def _of_share(share: ShareResult) -> Iterator[str]:
+    where = f"shared {share.name} {share.what}"
+    if share.sum.error is not None and abs(share.sum.error) > SUM:
+        yield f"{where}: sum off by {share.sum.error:+.1%}, bound {SUM:.0%}"
+    if share.jain is not None and share.jain < JAIN:
+        yield f"{where}: Jain's index {share.jain:.4f}, bound {JAIN}"
 
 
 def _of_link(link: LinkResult) -> Iterator[str]:
@@ -104,7 +167,7 @@ def _of_transfer(
         yield f"{network}: {transfer.what} off by {off:+.1%} against {against}, bound {bound:.0%}"
 
 
-def _of_together(middle: float | None, worst: float | None) -> Iterator[str]:
+def _of_rates(middle: float | None, worst: float | None) -> Iterator[str]:
     if middle is not None and middle > RATE_TOGETHER_MEDIAN:
         yield f"all at once: median rate error {middle:.2%}, bound {RATE_TOGETHER_MEDIAN:.1%}"
     if worst is not None and worst > RATE_TOGETHER:

@@ -1,9 +1,8 @@
-"""Verify's measurements: each kind of link of a fleet by itself, then all devices at once."""
+"""Verify's measurements of each kind of link of a fleet by itself."""
 
 import asyncio
 import math
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from statistics import median, pstdev
 from typing import TypeVar
@@ -19,14 +18,13 @@ from commands.verification.far_end import (
     round_trips,
     upload,
 )
-from commands.verification.prediction import ping_s, transfer_s
+from commands.verification.prediction import affordable_bytes, ping_s, transfer_s
 from netem.access import Access
-from netem.fidelity import FidelityMeter, Measured
+from netem.fidelity import FidelityMeter
 from netem.link import LinkParameters
 
 STEADY_FROM = 0.5
 """A sender has found the rate by the time that half of its bytes have come."""
-_LEAST_TOGETHER = 100_000
 _LEAST_ROUND_TRIPS = 16
 """A transfer takes at least so many, or slow start would still be what is measured."""
 
@@ -44,10 +42,18 @@ class Effort:
     seconds: float
     pings: int
     sizes: tuple[int, ...]
+    round_s: float
+    """What a round's transfers may take at most, of the slowest device."""
+    lossy_bytes: int
+    seeds: int
+    """How many transfers are made where packets get lost."""
+    window_s: float
+    windows: int
+    """How long, and how often, a trace is looked at."""
 
 
-FULL = Effort(1.5, 25, (100_000, 1_000_000))
-QUICK = Effort(0.7, 10, (100_000,))
+FULL = Effort(1.5, 25, (100_000, 1_000_000), 8.0, 1_000_000, 5, 10.0, 2)
+QUICK = Effort(0.7, 10, (100_000,), 2.0, 300_000, 3, 2.0, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,9 @@ class Pair:
     @property
     def error(self) -> float | None:
         """Relative."""
-        return None if self.delivered is None else self.delivered / self.asked - 1
+        if self.delivered is None or not self.asked:
+            return None
+        return self.delivered / self.asked - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +82,6 @@ class LinkResult:
     jitter: Pair | None
     loss: float
     transfers: tuple[Pair, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TogetherResult:
-    """All devices at once, as in a round: everybody moves the same, up and then down."""
-
-    last: tuple[Pair, ...]
-    """Seconds until the last device is done, which is what a round waits for."""
-    errors: tuple[tuple[int, str, float | None], ...]
-    """(client, what, relative error of its rate)"""
-    measured: Measured
-    cpu_s_per_gbit: float
-    """Of this process: links, and both ends of every transfer."""
-    gbit_per_s: float
-    """What all devices together ask for at once, in the direction that asks for more."""
 
 
 def size_of(link: LinkParameters, rtt_s: float, effort: Effort) -> int:
@@ -110,13 +103,15 @@ async def one_link(
     rates = []
     for what, transfer, link in (("up", upload, pair.up), ("down", download, pair.down)):
         count = size_of(link, network.rtt_s, effort)
+        if network.transport.loss:  # what it would take at full rate is not what it takes
+            count = affordable_bytes(pair, what == "up", count, 2 * effort.seconds)
 
         async def moved(
             session: aiohttp.ClientSession, transfer: Transfer = transfer, count: int = count
         ) -> Arrivals:
             return await transfer(session, far, network.name, count)
 
-        arrivals, _ = await _over(site, new, moved)
+        arrivals, _ = await over(site, new, moved)
         rates.append(Pair(what, link.bytes_per_s, arrivals.wire_bytes_per_s(STEADY_FROM)))
     wander = network.jitter
     pause_s = 0.01 if wander is None else wander.correlation_s
@@ -124,7 +119,7 @@ async def one_link(
     async def pinged(session: aiohttp.ClientSession) -> list[float]:
         return await round_trips(session, far, effort.pings, pause_s)
 
-    trips, _ = await _over(site, new, pinged)
+    trips, _ = await over(site, new, pinged)
     rtt = Pair("round trip", ping_s(pair, PING_BYTES) + host_s, median(trips))
     jitter = None
     if wander is not None:
@@ -154,70 +149,11 @@ async def _timed(site: Site, new: NewMetered, far: FarEnd, up: bool, size: int) 
         arrivals = await (upload if up else download)(session, far, site.network.name, size)
         return arrivals.times_s[-1] - start_s
 
-    taken_s, _ = await _over(site, new, moved)
+    taken_s, _ = await over(site, new, moved)
     return Pair(f"{size / 1e6:g} MB {'up' if up else 'down'}", asked_s, taken_s)
 
 
-async def together(
-    sites: Sequence[Site], new: NewMetered, far: FarEnd, effort: Effort
-) -> TogetherResult:
-    """As much for everybody as the slowest moves in half of a transfer's time."""
-    errors: list[tuple[int, str, float | None]] = []
-    meters: list[FidelityMeter] = []
-    rates = {what: [_rate(site, what) for site in sites] for what in ("up", "down")}
-    counts = {
-        what: max(_LEAST_TOGETHER, int(min(asked) * effort.seconds / 2))
-        for what, asked in rates.items()
-    }
-    longest_s = {what: _longest_s(sites, what, count) for what, count in counts.items()}
-    last, cpu_s = [], time.process_time()
-    for what, asked in rates.items():
-        start_s = asyncio.get_running_loop().time()
-        work = [
-            _moved(site, new, far, (what, counts[what], index)) for index, site in enumerate(sites)
-        ]
-        results = await asyncio.gather(*work)
-        for index, (arrivals, meter) in enumerate(results):
-            meters.append(meter)
-            rate = Pair(what, asked[index], arrivals.wire_bytes_per_s(STEADY_FROM))
-            errors.append((index, what, rate.error))
-        done_s = max(arrivals.times_s[-1] for arrivals, _ in results)
-        last.append(Pair(what, longest_s[what], done_s - start_s))
-    gbit = sum(counts.values()) * len(sites) * 8e-9
-    return TogetherResult(
-        tuple(last),
-        tuple(errors),
-        FidelityMeter.merged(meters).measured(),
-        (time.process_time() - cpu_s) / gbit,
-        max(sum(asked) for asked in rates.values()) * 8e-9,
-    )
-
-
-def _longest_s(sites: Sequence[Site], what: str, count: int) -> float:
-    """What the slowest should take, by itself: nothing of their own links is shared."""
-    kinds = {site.network.name: site for site in sites}.values()
-    taken = (transfer_s(links_of(site, 1.0, 0.0), what == "up", count) for site in kinds)
-    return max(seconds for seconds in taken if seconds is not None)
-
-
-def _rate(site: Site, what: str) -> float:
-    pair = links_of(site, 1.0, 0.0)
-    return (pair.up if what == "up" else pair.down).bytes_per_s
-
-
-async def _moved(
-    site: Site, new: NewMetered, far: FarEnd, what: tuple[str, int, int]
-) -> tuple[Arrivals, FidelityMeter]:
-    direction, count, index = what
-
-    async def moved(session: aiohttp.ClientSession) -> Arrivals:
-        transfer = upload if direction == "up" else download
-        return await transfer(session, far, f"{index} {direction}", count)
-
-    return await _over(site, new, moved)
-
-
-async def _over(
+async def over(
     site: Site, new: NewMetered, do: Callable[[aiohttp.ClientSession], Awaitable[T]]
 ) -> tuple[T, FidelityMeter]:
     """In a session of its own over a link of its own."""

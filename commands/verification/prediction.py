@@ -1,16 +1,21 @@
 """What a transfer should take over a stream link: the link's own arithmetic under a clock that is
 moved by hand, so that nothing of the host enters."""
 
-from netem.channel import Piece, Signal
-from netem.device import DeviceLinks, LinkPair
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from netem.channel import Phantom, Piece, Signal
+from netem.device import Crossings, DeviceLinks, LinkPair
 from netem.link import wire_bytes
-from netem.timer import ManualTimer
+from netem.timer import ManualTimer, Timer
 
 HEADERS_BYTES = 220
 """Of aiohttp's request; a response's are as good as this."""
 _WS_THERE, _WS_BACK = 6, 2
 """What a WebSocket frame adds to a small message: masked from the client, not from the server."""
 _LONGEST_S = 600.0
+_LEAST_BYTES = 30_000
 
 
 class _Far:
@@ -43,13 +48,79 @@ def transfer_s(pair: LinkPair, up: bool, count: int) -> float | None:
     )
     for pipe, size in legs:
         start_s, far = timer.now(), _Far(timer, size)
-        pipe.channel(far).send(bytes(size))
+        pipe.channel(far).send(Phantom(size))
         while far.done_s is None and timer.next_s() < _LONGEST_S:
             timer.advance(timer.next_s())
         if far.done_s is None:
             return None
         seconds += far.done_s - start_s
     return seconds
+
+
+def affordable_bytes(pair: LinkPair, up: bool, most: int, longest_s: float) -> int:
+    """What a transfer may move, at most so much, to take no longer than that."""
+    size = most
+    while size > _LEAST_BYTES:
+        taken_s = transfer_s(pair, up, size)
+        if taken_s is not None and taken_s <= longest_s:
+            break
+        size //= 2
+    return size
+
+
+Traveller = tuple[LinkPair, Crossings]
+"""A device's links, and what its two directions share with other devices."""
+
+
+def rounds_s(travellers: Callable[[Timer], Sequence[Traveller]], count: int) -> list[float]:
+    """For each of these devices, which begin at once: seconds until it has downloaded so many bytes
+    over a fresh connection and uploaded as many."""
+    timer = ManualTimer()
+    devices = [
+        _Device(DeviceLinks(pair, timer, None, crossings), timer, count)
+        for pair, crossings in travellers(timer)
+    ]
+    for device in devices:
+        device.start()
+    while any(device.done_s is None for device in devices) and timer.next_s() < math.inf:
+        timer.advance(timer.next_s())
+    return [math.inf if device.done_s is None else device.done_s for device in devices]
+
+
+class _Device:
+    """A handshake, a request and its answer, a request with a body: one after the other."""
+
+    def __init__(self, links: DeviceLinks, timer: ManualTimer, count: int) -> None:
+        self.done_s: float | None = None
+        self._links, self._timer = links, timer
+        self._steps = deque([("up", HEADERS_BYTES), ("down", HEADERS_BYTES + count)])
+        self._steps.append(("up", HEADERS_BYTES + count))
+        self._left = 0
+        self._channels = {"up": links.up.channel(self), "down": links.down.channel(self)}
+
+    def start(self) -> None:
+        back = self._links.down.channel(self, handshake=True)
+        there = self._links.up.channel(self, handshake=True)
+        there.send(lambda: back.send(self._next))
+
+    def arrived(self, items: list[Piece | Signal]) -> None:
+        for item in items:
+            if callable(item):
+                item()
+            else:
+                self._left -= len(item)
+                if not self._left:
+                    self._next()
+
+    def sent(self) -> None:
+        """All of it was offered at once."""
+
+    def _next(self) -> None:
+        if not self._steps:
+            self.done_s = self._timer.now()
+            return
+        way, self._left = self._steps.popleft()
+        self._channels[way].send(Phantom(self._left))
 
 
 def ping_s(pair: LinkPair, size: int) -> float:

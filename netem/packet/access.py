@@ -21,7 +21,7 @@ class PacketAccess:
     """One device's access: see `netem.access.Access`."""
 
     def __init__(self, net: PacketNet, device: int, meter: FidelityMeter) -> None:
-        self._net = net
+        self.net = net
         self._device = device
         self._meter = meter
         self._sockets: WeakSet[socket.socket] = WeakSet()
@@ -31,22 +31,22 @@ class PacketAccess:
         """The kernel's TCP goes by the host's clock."""
 
     def bytes_passed(self) -> tuple[int, int]:
-        return self._net.gauges.passed(self._device)
+        return self.net.gauges.passed(self._device)
 
     def late_s(self) -> float:
-        return self._net.gauges.late_s(self._device)
+        return self.net.gauges.late_s(self._device)
 
     def connector(self, **settings: Any) -> aiohttp.BaseConnector:  # noqa: ANN401
-        return HubConnector(self._socket, self._net.port(self._device), **settings)
+        return HubConnector(self._socket, self.net.port(self._device), **settings)
 
     def _socket(self) -> socket.socket:
-        made = self._net.socket(self._device)
+        made = self.net.socket(self._device)
         self._sockets.add(made)
         return made
 
     def restart(self) -> None:
         self._meter.restart()
-        self._net.restart(self._device)
+        self.net.restart(self._device)
 
     def hang_up(self) -> None:
         """Abort every connection, as a device does that is switched off: nothing that waits to be
@@ -56,7 +56,7 @@ class PacketAccess:
 
     def close(self) -> None:
         with suppress(LinksLost):  # nobody left to ask: whoever opened the net hears of it
-            if measured := self._net.fidelity(self._device):
+            if measured := self.net.fidelity(self._device):
                 self._meter.add_links(measured)
 
 

@@ -111,6 +111,11 @@ class PacketNet:
     def pid(self) -> int:
         return self._process.pid
 
+    def processor_s(self) -> float:
+        """What the process has taken so far (proc(5), stat)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def fileno(self) -> int:
         """Becomes readable when the process has died."""
         return self._control.fileno()

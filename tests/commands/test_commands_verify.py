@@ -3,20 +3,35 @@
 import json
 from dataclasses import replace
 from html import escape
+from io import StringIO
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
 
 from commands.emulation import links_of
 from commands.verification.far_end import Arrivals
 from commands.verification.judgement import HostFigures, Verification
-from commands.verification.measuring import LinkResult, Pair, TogetherResult
-from commands.verification.prediction import HEADERS_BYTES, ping_s, transfer_s
-from commands.verification.shown import as_json, as_page
+from commands.verification.losses import LossResult, interval
+from commands.verification.measuring import LinkResult, Pair
+from commands.verification.one_round import RoundResult
+from commands.verification.pages import as_page
+from commands.verification.prediction import HEADERS_BYTES, Traveller, ping_s, rounds_s, transfer_s
+from commands.verification.replays import ReplayResult
+from commands.verification.shares import ShareResult, fair_rates, jain
+from commands.verification.shown import print_tables
+from commands.verification.written import as_json
 from commands.verify import unchecked_of
+from netem.channel import Parcel
 from netem.device import LinkPair
 from netem.fidelity import Measured
+from netem.junction import Crossing, SharedLinks
 from netem.link import LinkParameters, wire_bytes
+from netem.shared import SharedWire
+from netem.timer import Timer
 from profiles import load_fleet
 from tests.commands.conftest import Command, one_line, words
 
@@ -36,11 +51,57 @@ def test_a_transfer_without_a_tcp_model_takes_its_bytes_and_its_round_trips() ->
     )
 
 
+def test_a_round_is_a_download_and_an_upload_over_one_connection() -> None:
+    (alone_s,) = rounds_s(lambda timer: [(PLAIN, (None, None))], 100_000)
+    ask_s = 0.02 + wire_bytes(HEADERS_BYTES) / 1e6
+    down_s = 0.02 + wire_bytes(100_000 + HEADERS_BYTES) / 2e6
+    up_s = 0.02 + wire_bytes(100_000 + HEADERS_BYTES) / 1e6
+    assert alone_s == pytest.approx(0.04 + 66 / 1e6 + 66 / 2e6 + ask_s + down_s + up_s, rel=2e-3)
+
+
+def test_devices_that_share_a_wire_wait_for_one_another() -> None:
+    def two(timer: Timer) -> list[Traveller]:
+        up, down = SharedLinks[Parcel](timer), SharedLinks[Parcel](timer)
+        wires = SharedWire(1e6), SharedWire(2e6)
+        crossings = Crossing(up, (wires[0],)), Crossing(down, (wires[1],))
+        return [(PLAIN, crossings), (PLAIN, crossings)]
+
+    (alone_s,) = rounds_s(lambda timer: [(PLAIN, (None, None))], 300_000)
+    both_s = rounds_s(two, 300_000)
+    assert max(both_s) == pytest.approx(2 * alone_s, rel=0.1)
+
+
 def test_what_a_fleet_asks_for_and_nothing_measures_is_said() -> None:
-    (said,) = unchecked_of(load_fleet("straggler-traces-8"))
-    assert said == "traces of 4 devices: their links are taken at steady figures"
-    assert unchecked_of(load_fleet("mixed-20")) == ()
-    assert as_json(replace(GOOD, unchecked=(said,)))["unchecked"] == [said]
+    fleet = load_fleet("straggler-traces-8")
+    delays, others = unchecked_of(fleet, "stream")
+    assert delays == "delays of 1 traced links: their rates are"
+    assert others == "pace and presence of 2 traced devices: only links are"
+    assert unchecked_of(fleet, "kernel")[0] == "traces of 2 links: tc follows none"
+    assert unchecked_of(load_fleet("mixed-20"), "stream") == ()
+    assert as_json(replace(GOOD, unchecked=(delays,)))["unchecked"] == [delays]
+
+
+def test_members_of_shared_wires_get_alike_until_something_is_full() -> None:
+    own = {0: 1.0, 1: 10.0, 2: 10.0, 3: 10.0}
+    wires = [(frozenset({0, 1, 2}), 9.0), (frozenset({2, 3}), 5.0)]
+    assert fair_rates(own, wires) == pytest.approx({0: 1.0, 1: 5.5, 2: 2.5, 3: 2.5})
+    assert fair_rates({4: 3.0}, [(frozenset(), 1.0)]) == {4: 3.0}
+
+
+def test_jains_index() -> None:
+    assert jain([2.0, 2.0, 2.0]) == pytest.approx(1.0)
+    assert jain([1.0, 0.0, 0.0, 0.0]) == pytest.approx(0.25)
+    assert jain([0.0]) == 0.0
+
+
+@given(share=st.floats(0.001, 0.1), seed=st.integers(0, 99))
+@settings(max_examples=30)
+def test_what_chance_loses_lies_within_its_interval(share: float, seed: int) -> None:
+    drawn = Random(seed)
+    lost = sum(drawn.random() < share for _ in range(2000))
+    low, high = interval(lost, 2000)
+    assert low <= share <= high
+    assert interval(0, 0) == (0.0, 1.0)
 
 
 def test_a_ping_takes_the_delays_and_two_small_frames() -> None:
@@ -69,14 +130,21 @@ LINK = LinkResult(
     0.0,
     (Pair("1 MB up", 1.0, 1.02),),
 )
-TOGETHER = TogetherResult(
-    (Pair("up", 1.0, 1.01),),
+ROUND = RoundResult(
+    1_600_000,
+    2.0,
+    (Pair("client 0", 8.0, 8.01), Pair("client 1", 10.0, 10.1)),
     ((0, "up", 0.001), (1, "up", -0.004), (1, "down", None)),
     Measured(0.1, 0.3, 2.0, 0.001, 0.004, 0.002, 0, 0.0),
-    1.9,
-    0.1,
+    0.5,
+    0.25,
+    0.09,
 )
-GOOD = Verification("two", "stream", 2, HostFigures(3e-4, 0.1, 0.3, 0.5, 2), (LINK,), (), TOGETHER)
+GOOD = Verification("two", "stream", 2, HostFigures(3e-4, 0.1, 0.3, 0.5, 2), (LINK,), (), ROUND)
+LOSS = LossResult("dsl", "up", 0.01, 3000, 33, Pair("3 × 1 MB", 4.0, 4.1), 0.1)
+REPLAY = ReplayResult(1, "down", 10.0, (Pair("0.5 s", 1e6, 1.001e6), Pair("10.5 s", 0, 100)), 1514)
+SHARE = ShareResult("house", "up", 3, Pair("sum", 1e6, 0.99e6), 2, 0.999)
+ALL = replace(GOOD, losses=(LOSS,), replays=(REPLAY,), shares=(SHARE,))
 
 
 def with_link(**changes: object) -> Verification:
@@ -84,10 +152,22 @@ def with_link(**changes: object) -> Verification:
 
 
 def test_figures_within_their_bounds() -> None:
-    assert GOOD.broken() == []
+    assert ALL.broken() == []
     assert (GOOD.median_error, GOOD.worst_error) == pytest.approx((0.0025, 0.004))
-    assert GOOD.carries(0.0) == 7, "2 devices need 0.19 of a core; 0.7 are to be had"
-    assert GOOD.carries(0.5) == 3
+    assert GOOD.carries_at_full_rate(0.0) == 7, "2 devices need 0.18 of a core; 0.7 are to be had"
+    assert GOOD.carries_at_full_rate(0.5) == 3
+    assert GOOD.carries_in_rounds() == 5, "2 take a quarter of a core for as long as they transfer"
+
+
+def test_no_more_are_carried_than_were_in_time() -> None:
+    taken = (Pair("client 0", 8.0, 8.21), Pair("client 1", 10.0, 10.1))
+    crowded = replace(GOOD, round=replace(ROUND, taken=taken))
+    assert (crowded.in_time, crowded.carries_in_rounds()) == (1, 1)
+    assert crowded.broken() == [], "the round waits for the other"
+
+
+def with_round(**changes: object) -> Verification:
+    return replace(GOOD, round=replace(ROUND, **changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -101,13 +181,28 @@ def test_figures_within_their_bounds() -> None:
             replace(GOOD, kernel=(replace(LINK, transfers=(Pair("1 MB up", 1.0, 0.9),)),)),
             "dsl: 1 MB up off by +13.3% against the kernel's TCP, bound 8%",
         ),
+        (with_round(taken=(Pair("client 0", 9.0, 9.3),)), "all at once: a round off by +3.3%"),
+        (with_round(errors=((0, "up", 0.021),)), "all at once: worst rate error 2.10%, bound 2%"),
         (
-            replace(GOOD, together=replace(TOGETHER, last=(Pair("up", 1.0, 1.03),))),
-            "all at once: last up off by +3.0% against its model, bound 2%",
+            replace(GOOD, losses=(replace(LOSS, lost=80),)),
+            "dsl: loss up: 1.00% asked, 80 of 3000 (1.86% to 3.82%) lost",
         ),
         (
-            replace(GOOD, together=replace(TOGETHER, errors=((0, "up", 0.021),))),
-            "all at once: worst rate error 2.10%, bound 2%",
+            replace(GOOD, losses=(replace(LOSS, transfers=Pair("x", 4.0, 4.6)),)),
+            "dsl: loss up: transfers off by +15%, bound 10%",
+        ),
+        (
+            replace(GOOD, replays=(replace(REPLAY, windows=(Pair("0.5 s", 1e6, 0.98e6),)),)),
+            "client 1: trace down: 10 s from 0.5 s off by -2.00%, bound 1%",
+        ),
+        (replace(GOOD, replays=(replace(REPLAY, windows=()),)), "trace down: nothing came"),
+        (
+            replace(GOOD, shares=(replace(SHARE, sum=Pair("sum", 1e6, 0.9e6)),)),
+            "shared house up: sum off by -10.0%, bound 2%",
+        ),
+        (
+            replace(GOOD, shares=(replace(SHARE, jain=0.9),)),
+            "shared house up: Jain's index 0.9000, bound 0.99",
         ),
     ],
 )
@@ -115,6 +210,12 @@ def test_each_bound(found: Verification, rule: str) -> None:
     assert any(rule in line for line in found.broken())
     assert escape(rule.split(",")[0]) in as_page(found)
     assert as_json(found)["within"] is False
+
+
+def test_a_window_may_be_off_by_what_comes_at_once() -> None:
+    slow = replace(REPLAY, windows=(Pair("0.5 s", 100_000, 103_000),))
+    assert slow.within
+    assert not replace(slow, windows=(Pair("0.5 s", 100_000, 103_100),)).within
 
 
 def test_with_loss_a_link_need_not_be_full() -> None:
@@ -128,20 +229,35 @@ def test_where_chance_decides_a_transfer_is_not_judged() -> None:
 
 
 def test_rates_of_more_devices_than_the_host_carries_are_shown_but_not_judged() -> None:
-    crowded = replace(TOGETHER, gbit_per_s=10.0, errors=((0, "up", -0.5),))
-    assert replace(GOOD, together=crowded).broken() == []
+    assert with_round(gbit_per_s=10.0, errors=((0, "up", -0.5),)).broken() == []
+
+
+def test_what_is_checked_is_shown() -> None:
+    table = StringIO()
+    print_tables(ALL, Console(file=table, width=120))
+    for words_ in ("loss up", "of 3000", "trace down", "Jain 0.99900 over 2", "2 of 2 devices"):
+        assert words_ in table.getvalue()
+    written = as_json(ALL)
+    assert written["losses"][0]["lost"] == 33  # type: ignore[index, call-overload]
+    assert as_page(ALL).count("<svg") == 4
 
 
 FAST = """title = "x"
 down = { value = 200, unit = "Mbit/s", source = "assumed: test" }
 up = { value = 200, unit = "Mbit/s", source = "assumed: test" }
 rtt = { value = 4, unit = "ms", source = "assumed: test" }
+loss = { value = 0.5, unit = "%", source = "assumed: test" }
 """
 FLEET = """title = "Pair"
 [[members]]
 count = 2
 device = "pixel4"
 network = "fast.toml"
+[[shared]]
+name = "house"
+members = "all"
+down = { value = 40, unit = "Mbit/s", source = "assumed: test" }
+up = { value = 40, unit = "Mbit/s", source = "assumed: test" }
 """
 
 
@@ -158,8 +274,12 @@ def test_a_real_pass(command: Command, tmp_path: Path) -> None:
     assert [rate["what"] for rate in link["rates"]] == ["up", "down"]
     assert all(rate["delivered"] > 0 for rate in link["rates"])
     assert link["round_trip"]["asked"] > 0.004
-    assert len(found["together"]["devices"]) == 4
-    assert out.read_text().count("<svg") == 2
+    assert len(found["round"]["devices"]) == 2
+    assert [loss["what"] for loss in found["losses"]] == ["up", "down"]
+    assert all(loss["sent"] > 100 for loss in found["losses"])
+    assert [(s["name"], s["held_back"]) for s in found["shared"]] == [("house", 2)] * 2
+    assert all(s["jain"] > 0.5 for s in found["shared"])
+    assert out.read_text().count("<svg") == 3
     again = command(*words(f"verify --profile {tmp_path}/pair.toml --out {out}"))
     assert (again.code, "must be a new file" in one_line(again)) == (2, True)
 
