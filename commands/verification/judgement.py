@@ -114,9 +114,11 @@ def _of_loss(loss: LossResult) -> Iterator[str]:
         low, high = interval(loss.lost, loss.sent)
         share = f"{loss.lost} of {loss.sent} ({low:.2%} to {high:.2%})"
         yield f"{where}: {loss.asked:.2%} asked, {share} lost"
-    error = None if loss.transfers is None else loss.transfers.error
-    if error is not None and abs(error) > loss.allowed:
-        yield f"{where}: transfers off by {error:+.0%}, bound {loss.allowed:.0%}"
+    pair = loss.transfers
+    if pair is None or pair.delivered is None:
+        return
+    if abs(pair.delivered - pair.asked) > max(loss.allowed * pair.asked, loss.count * TRANSFER_S):
+        yield f"{where}: transfers off by {pair.error or 0.0:+.0%}, bound {loss.allowed:.0%}"
 
 
 def _of_replay(replay: ReplayResult) -> str:

@@ -46,7 +46,8 @@ class LossResult:
     sent: int
     lost: int
     transfers: Pair | None
-    """Seconds of several in all; None where they take too long to be awaited."""
+    """Seconds of `count` in all; None where they take too long to be awaited."""
+    count: int
     allowed: float
     """Relative, of those seconds."""
 
@@ -104,7 +105,9 @@ async def _of_streams(site: Site, new: NewMetered, far: FarEnd, effort: Effort) 
         pair = Pair(what, sum(asked_s), sum(each[0] for each in moved)) if moved else None
         asked = site.network.transport.loss
         direction = "up" if up else "down"
-        found.append(LossResult(site.network.name, direction, asked, sent, lost, pair, PAIRED))
+        found.append(
+            LossResult(site.network.name, direction, asked, sent, lost, pair, len(moved), PAIRED)
+        )
     return found
 
 
@@ -147,7 +150,9 @@ async def _of_kernels(
     sent, came = counted
     network, asked = site.network, site.network.transport.loss
     direction = "up" if up else "down"
-    return LossResult(network.name, direction, asked, sent, sent - came, pair, allowed)
+    return LossResult(
+        network.name, direction, asked, sent, sent - came, pair, effort.seeds, allowed
+    )
 
 
 async def _counted(sites: Sequence[Site], net: str) -> dict[tuple[str, bool], tuple[int, int]]:

@@ -15,7 +15,7 @@ HEADERS_BYTES = 220
 _WS_THERE, _WS_BACK = 6, 2
 """What a WebSocket frame adds to a small message: masked from the client, not from the server."""
 _LONGEST_S = 600.0
-_LEAST_BYTES = 30_000
+_TRIAL_BYTES, _LEAST_BYTES = 200_000, 30_000
 
 
 class _Far:
@@ -58,14 +58,10 @@ def transfer_s(pair: LinkPair, up: bool, count: int) -> float | None:
 
 
 def affordable_bytes(pair: LinkPair, up: bool, most: int, longest_s: float) -> int:
-    """What a transfer may move, at most so much, to take no longer than that."""
-    size = most
-    while size > _LEAST_BYTES:
-        taken_s = transfer_s(pair, up, size)
-        if taken_s is not None and taken_s <= longest_s:
-            break
-        size //= 2
-    return size
+    """What a transfer may move, at most so much, to take about that long: where packets get lost
+    it is not the rate that says so."""
+    taken_s = transfer_s(pair, up, _TRIAL_BYTES) or _LONGEST_S
+    return max(_LEAST_BYTES, min(most, int(_TRIAL_BYTES * longest_s / taken_s)))
 
 
 Traveller = tuple[LinkPair, Crossings]

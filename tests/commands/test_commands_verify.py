@@ -141,7 +141,7 @@ ROUND = RoundResult(
     0.09,
 )
 GOOD = Verification("two", "stream", 2, HostFigures(3e-4, 0.1, 0.3, 0.5, 2), (LINK,), (), ROUND)
-LOSS = LossResult("dsl", "up", 0.01, 3000, 33, Pair("3 × 1 MB", 4.0, 4.1), 0.1)
+LOSS = LossResult("dsl", "up", 0.01, 3000, 33, Pair("3 × 1 MB", 4.0, 4.1), 3, 0.1)
 REPLAY = ReplayResult(1, "down", 10.0, (Pair("0.5 s", 1e6, 1.001e6), Pair("10.5 s", 0, 100)), 1514)
 SHARE = ShareResult("house", "up", 3, Pair("sum", 1e6, 0.99e6), 2, 0.999)
 ALL = replace(GOOD, losses=(LOSS,), replays=(REPLAY,), shares=(SHARE,))
