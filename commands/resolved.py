@@ -28,6 +28,8 @@ def config(study: Study, elsewhere: bool = False) -> dict[str, object]:
         "learning_rate": training.learning_rate,
         "optimiser": training.optimiser,
     }
+    if study.task.corpus.simulated:
+        run["simulated_data"] = True
     if study.hollow:
         run["bodies"] = "phantom"
     threshold, neighbours = (0, 0)

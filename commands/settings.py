@@ -66,6 +66,8 @@ class RunSettings:
     train_examples: int = 0
     """How many of the task's training examples are used; 0: all."""
     test_examples: int = 0
+    grid: str | None = None
+    """Cells of a volume's three sides, such as `91x109x91`."""
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None

@@ -270,6 +270,7 @@ def task_settings_of(settings: RunSettings, clients: int) -> TaskSettings:
         settings.alpha,
         settings.train_examples,
         settings.test_examples,
+        settings.grid or "",
     )
 
 
@@ -299,6 +300,7 @@ def _client_settings(
         alpha=task.alpha,
         train_examples=task.train_examples,
         test_examples=task.test_examples,
+        grid=task.grid,
         clients=task.clients,
         seed=task.seed,
         epochs=settings.epochs or defaults.epochs,

@@ -85,3 +85,23 @@ class Windows:
 
     def take(self, indices: Indices) -> "Windows":
         return Windows(self.text, self.starts[indices], self.length, self.alphabet)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volumes:
+    """Standardised scans [n, x, y, z], of which these `rows` are meant; they may lie in a file."""
+
+    scans: NDArray[np.float16]
+    rows: Indices
+    labels: NDArray[np.float32]
+    """One for each row."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: Indices) -> tuple[torch.Tensor, torch.Tensor]:
+        volumes = self.scans[self.rows[indices]].astype(np.float32)
+        return torch.from_numpy(volumes[:, np.newaxis]), torch.from_numpy(self.labels[indices])
+
+    def take(self, indices: Indices) -> "Volumes":
+        return Volumes(self.scans, self.rows[indices], self.labels[indices])

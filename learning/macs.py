@@ -22,7 +22,7 @@ class CountsItself(Protocol):
     def macs(self, output: torch.Tensor) -> Counts: ...
 
 
-def _convolution(layer: nn.Conv2d, output: torch.Tensor) -> Counts:
+def _convolution(layer: nn.Conv2d | nn.Conv3d, output: torch.Tensor) -> Counts:
     macs = output.numel() * layer.in_channels // layer.groups * prod(layer.kernel_size)
     return {"weight": macs}
 
@@ -33,6 +33,7 @@ def _dense(layer: nn.Linear, output: torch.Tensor) -> Counts:
 
 _COUNTED: Mapping[type[nn.Module], Callable[[Any, torch.Tensor], Counts]] = {
     nn.Conv2d: _convolution,
+    nn.Conv3d: _convolution,
     nn.Linear: _dense,
 }
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.age_partition import AGE_PARTITIONS, SILOS, by_age
+
 Labels = NDArray[np.int64]
 Indices = NDArray[np.intp]
 
@@ -28,8 +30,8 @@ class PartitionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """How to split: `iid`, `dirichlet` (`alpha`: smaller is more uneven), `shards`, `shared` or
-    `user`."""
+    """How to split: `iid`, `dirichlet` (`alpha`: smaller is more uneven), `shards`, `shared`,
+    `user`, or by age (`learning.age_partition`)."""
 
     name: str
     clients: int
@@ -37,6 +39,8 @@ class Partition:
     alpha: float = 1.0
     users: Labels | None = None
     """Who each example is of, for `user`."""
+    ages: NDArray[np.float32] | None = None
+    """Of each example, for the splits by age."""
 
 
 def split(labels: Labels, partition: Partition, seed: int) -> tuple[Indices, ...]:
@@ -100,13 +104,24 @@ def _by_user(labels: Labels, partition: Partition, generator: np.random.Generato
     return [np.flatnonzero(np.isin(partition.users, hand)) for hand in hands]
 
 
+def _by_age(labels: Labels, partition: Partition, generator: np.random.Generator) -> list[Indices]:
+    if partition.ages is None:
+        raise PartitionError(f"{partition.name}: the task has no ages to split by")
+    if partition.clients != SILOS:
+        raise PartitionError(f"{partition.name}: is for {SILOS} clients, not {partition.clients}")
+    return by_age(partition.ages, AGE_PARTITIONS[partition.name], generator)
+
+
 Splitter = Callable[[Labels, Partition, np.random.Generator], list[Indices]]
 PARTITIONS: Mapping[str, Splitter] = {
     "iid": _iid,
     "dirichlet": _dirichlet,
     "shards": _shards,
     "user": _by_user,
+    **dict.fromkeys(AGE_PARTITIONS, _by_age),
 }
+ALIKE = frozenset({"iid", "uniform-iid", "skewed-iid"})
+"""Splits whose parts differ in what they hold by chance only."""
 
 
 def _topped_up(shares: list[Indices], least: int) -> list[Indices]:

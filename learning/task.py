@@ -37,6 +37,8 @@ class TaskSettings:
     train_examples: int = 0
     """How many of the training examples are used, drawn by the seed; 0: all."""
     test_examples: int = 0
+    grid: str = ""
+    """Of volumes: `91x109x91`; empty: the task's own."""
 
     @classmethod
     def of_client(cls, settings: ClientSettings, data_dir: str | None) -> "TaskSettings":
@@ -76,7 +78,10 @@ class Corpus:
     card: str
     """What the data is and where it came from, with checksums; plain lines."""
     users: Labels | None = None
-    """Who wrote or spoke each training example, numbered from 0; None where nobody knows."""
+    """Who wrote or spoke each training example, or where it was taken, numbered from 0; None where
+    nobody knows."""
+    simulated: bool = False
+    """Whether the data is made up: its figures are never shown without saying so."""
 
 
 @dataclass(frozen=True, slots=True)

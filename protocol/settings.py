@@ -25,6 +25,8 @@ class ClientSettings:
     train_examples: int
     """How many training examples of the task are used in all; 0: every one."""
     test_examples: int
+    grid: str
+    """Of volumes: the cells of its sides; empty: the task's own."""
     clients: int
     """Size of the fleet: how many parts the data is split into, the most a sum is over."""
     seed: int

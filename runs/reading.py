@@ -39,6 +39,8 @@ def cautions(summary: Summary) -> tuple[str, ...]:
     """In what the run is not the real thing."""
     modelled = [part for part in ("crypto", "training") if summary.get(part) == "modelled"]
     said = [f"MODELLED {part.upper()}" for part in modelled]
+    if summary.get("data") == "simulated":
+        said.insert(0, "SIMULATED DATA")
     if summary.get("bodies") == "phantom":
         said.append("PHANTOM BODIES")
     if summary.get("tcp") == "rounds":

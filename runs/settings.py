@@ -43,6 +43,8 @@ class RunSettings:
     modelled_crypto: bool
     modelled_training: bool
     phantom_bodies: bool
+    simulated_data: bool
+    """Whether what was learnt from is made up."""
     tcp_by_rounds: bool
     replay_of: str | None
     """The folder of the run that this one puts its devices through again."""
@@ -87,6 +89,7 @@ def read_settings(config: Mapping[str, object]) -> RunSettings:
         time_scale=number(run, "time_scale"),
         modelled_crypto=text(run, "crypto") == "modelled",
         modelled_training=text(run, "training") == "modelled",
+        simulated_data=flag(run, "simulated_data") or False,
         phantom_bodies=text(run, "bodies") == "phantom",
         tcp_by_rounds=text(run, "tcp") == "rounds",
         replay_of=text(table(config, "replay"), "of"),

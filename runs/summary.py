@@ -35,6 +35,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "reason": reason,
         "fleet": settings.fleet,
         "task": settings.task,
+        "data": "simulated" if settings.simulated_data else None,
         "strategy": settings.strategy,
         "aggregation": settings.aggregation,
         "crypto": "modelled" if settings.modelled_crypto else "computed",

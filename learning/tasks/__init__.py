@@ -7,10 +7,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.objective import Strata
-from learning.partition import Partition, PartitionError, split
+from learning.objective import Regression, Strata
+from learning.partition import ALIKE, Partition, PartitionError, split
 from learning.structure import Vector
 from learning.task import Corpus, Task, TaskDefinition, TaskError, TaskSettings, drawn
+from learning.tasks.brain_age import BRAIN_AGE
 from learning.tasks.cifar10 import CIFAR10
 from learning.tasks.digits import DIGITS
 from learning.tasks.fashion_mnist import FASHION_MNIST
@@ -18,7 +19,7 @@ from learning.tasks.femnist import FEMNIST
 from learning.tasks.shakespeare import SHAKESPEARE
 
 TASKS: Mapping[str, TaskDefinition] = {
-    task.name: task for task in (DIGITS, CIFAR10, FEMNIST, SHAKESPEARE, FASHION_MNIST)
+    task.name: task for task in (DIGITS, CIFAR10, FEMNIST, SHAKESPEARE, FASHION_MNIST, BRAIN_AGE)
 }
 
 LEAST_EXAMPLES = 32
@@ -42,18 +43,25 @@ def load_task(settings: TaskSettings) -> Task:
     if name == "natural":
         name = "dirichlet" if corpus.users is None else "user"
     least = min(definition.defaults.batch_size, LEAST_EXAMPLES)
-    partition = Partition(name, settings.clients, least, settings.alpha, corpus.users)
+    ages = _ages(definition, corpus)
+    partition = Partition(name, settings.clients, least, settings.alpha, corpus.users, ages)
     strata = definition.objective.stratum(corpus.train.labels)
     try:
         shares = split(strata, partition, settings.seed)
     except PartitionError as error:
         raise TaskError(f"{settings.name}: {error}") from error
     judged = [strata[share] for share in shares]
-    if name == "iid":
-        # A small IID share's mix differs from the whole by chance only.
+    if name in ALIKE:
+        # A small share's mix differs from the whole by chance only.
         judged = [definition.objective.stratum(corpus.test.labels)] * settings.clients
     mix = np.array([_mix(found, definition.objective.strata) for found in judged])
     return Task(settings, definition, corpus, shares, mix, name)
+
+
+def _ages(definition: TaskDefinition, corpus: Corpus) -> NDArray[np.float32] | None:
+    if not isinstance(definition.objective, Regression):
+        return None
+    return corpus.train.labels.astype(np.float32, copy=False)
 
 
 def _limited(corpus: Corpus, settings: TaskSettings) -> Corpus:

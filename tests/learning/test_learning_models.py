@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from learning.models import MODELS, Model, character_lstm, femnist_cnn, mlp, vgg9
+from learning.models import MODELS, Model, brain_age_cnn, character_lstm, femnist_cnn, mlp, vgg9
 from learning.models.recurrent import Lstm
 from learning.structure import Keep, kept_sizes
 from learning.submodel import SubModel
@@ -19,12 +19,14 @@ INPUTS: Mapping[str, tuple[int, ...]] = {
     "vgg9": (3, 32, 32),
     "character-lstm": (80, 7),
     "mlp": (1, 28, 28),
+    "brain-age-cnn": (1, 8, 9, 8),
 }
 SMALL: Mapping[str, Model] = {
     "femnist-cnn": femnist_cnn(7, (3, 4, 6)),
     "vgg9": vgg9(7, (3, 4, 3, 4, 5, 4), (8, 6)),
     "character-lstm": character_lstm(7, (6, 5)),
     "mlp": mlp(7, (9, 6)),
+    "brain-age-cnn": brain_age_cnn(7, (8, 9, 8), 0.5, (3, 4, 5, 4, 3, 4)),
 }
 
 
@@ -35,6 +37,8 @@ SMALL: Mapping[str, Model] = {
         (vgg9(10), 1_469_994, 39_815_680, (0.885, 0.715, 0.567, 0.413, 0.256)),
         (character_lstm(80), 248_912, 19_015_680, (0.903, 0.735, 0.595, 0.460, 0.293)),
         (mlp(10), 118_282, 118_016, None),
+        (brain_age_cnn(), 2_948_801, 11_374_228_768, None),
+        (brain_age_cnn(grid=(23, 28, 23)), 2_948_801, 177_223_360, None),
     ],
 )
 def test_published_sizes_and_costs(

@@ -16,6 +16,7 @@ GOOD = ClientSettings(
     alpha=0.5,
     train_examples=0,
     test_examples=0,
+    grid="",
     clients=20,
     seed=0,
     epochs=2,
