@@ -26,7 +26,8 @@ BLUR = 0.75
 """Ages are dealt out in order of age and chance: so many deviations of chance (our choice)."""
 NEAR = 0.01
 """How near a mean is to be, in deviations, before swapping ends."""
-SWAPS = 5_000
+SWAPS = 4
+"""Proposed for each scan at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _swap(
     sizes = np.array([max(1, len(part)) for part in parts])
     means = np.array([scores[part].mean() if len(part) else 0.0 for part in parts])
     filled = np.flatnonzero([len(part) for part in parts])
-    for proposed in generator.random((SWAPS, 4)):
+    for proposed in generator.random((SWAPS * len(scores), 4)):
         if np.abs(means - wanted).max() < NEAR:
             return
         one, other = (int(filled[int(share * len(filled))]) for share in proposed[:2])
