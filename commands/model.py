@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commands.patterns import Patterns
-from coordinator.model import Applied, Evaluation, Portion, UnusableSum
+from coordinator.model import Applied, Evaluation, Portion, UnusableSum, UnusableVector
 from learning.evaluation import evaluate
 from learning.layout import Divisor, VectorLayout
 from learning.pattern import Pattern
@@ -80,7 +80,7 @@ class Whole:
 
     def __init__(self, model: "FederatedModel") -> None:
         pattern = model.patterns.current
-        self._patterns = model.patterns
+        self._telling = model.patterns.telling
         self._model_vector, self._pattern = model.vector, pattern
         self.size = model.vector.size if pattern is None else pattern.size
         self.words = model.words
@@ -97,7 +97,7 @@ class Whole:
         return words
 
     def tail(self, held: str) -> bytes:
-        return self._patterns.tail(held)
+        return self._telling.tail(held)
 
 
 class FederatedModel:
@@ -137,12 +137,17 @@ class FederatedModel:
         return SubModelPortion(self, SubModel(structure, decode_keep(structure, instruction)[1]))
 
     def update_of(self, words: Words) -> NDArray[np.float32]:
-        """One client's, of the whole model."""
-        upload = self._upload
-        weight = upload.counts.unpack(words[upload.counts_at])[0]
-        if weight <= 0:
-            raise UnusableSum("a client's weight must be positive")
-        update = self._meaning.fixed_point.dequantise(words[: upload.values]) / float(weight)
+        """One client's, of the whole model. Raises UnusableVector."""
+        upload, numbers = self._upload, self._meaning.fixed_point
+        counts = upload.counts.unpack(words[upload.counts_at])
+        weight = counts[0]
+        if not 1 <= weight <= numbers.max_weight:
+            raise UnusableVector(
+                f"a client's weight must lie in [1, {numbers.max_weight}], this one is {weight}"
+            )
+        if counts.max() > weight:
+            raise UnusableVector("a neuron was trained with more than its client's weight")
+        update = numbers.dequantise(words[: upload.values]) / float(weight)
         return update.astype(np.float32)
 
     def apply(self, total: Words, clients: int, round_: int) -> Applied:

@@ -4,19 +4,47 @@ Clients that took part in the last round hold the one before and are told the di
 else is told all of it.
 """
 
+from threading import Lock
+
 from learning.pattern import Pattern
 from learning.pattern_codec import encode
 from learning.selection import Kept
 from protocol.pattern import NO_PATTERN, PatternName
 
 
-class Patterns:
-    def __init__(self) -> None:
-        self.current: Pattern | None = None
+class Telling:
+    """One pattern, told to whoever asks, on any thread; each telling is worked out once. The next
+    pattern has another: a download that is late is still told of its own round's."""
+
+    def __init__(self, current: Pattern | None, before: Pattern | None = None) -> None:
+        self.current = current
         """None as long as everything survives."""
-        self._before: Pattern | None = None
+        self._before = before
         self._told: dict[str, bytes] = {}
         """By the name of the pattern that it is told from; empty: from none."""
+        self._lock = Lock()
+
+    def tail(self, held: str) -> bytes:
+        """For a download by a client that holds the pattern of that name."""
+        if self.current is None or held == self.current.name.text:
+            return b""
+        before = self._before
+        if before is not None and held != before.name.text:
+            before = None
+        key = "" if before is None else held
+        with self._lock:
+            if key not in self._told:
+                self._told[key] = encode(self.current, before)
+            return self._told[key]
+
+
+class Patterns:
+    def __init__(self) -> None:
+        self.telling = Telling(None)
+
+    @property
+    def current(self) -> Pattern | None:
+        return self.telling.current
 
     @property
     def name(self) -> PatternName:
@@ -31,17 +59,4 @@ class Patterns:
         self.restore(Pattern(kept, version), known)
 
     def restore(self, current: Pattern, before: Pattern | None = None) -> None:
-        self.current, self._before = current, before
-        self._told = {}
-
-    def tail(self, held: str) -> bytes:
-        """For a download by a client that holds the pattern of that name."""
-        if self.current is None or held == self.current.name.text:
-            return b""
-        before = self._before
-        if before is not None and held != before.name.text:
-            before = None
-        key = "" if before is None else held
-        if key not in self._told:
-            self._told[key] = encode(self.current, before)
-        return self._told[key]
+        self.telling = Telling(current, before)

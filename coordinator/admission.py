@@ -50,6 +50,8 @@ class Admission:
         else:
             if await _tell(socket, Welcome(client.id, client.credential, self.settings)):
                 return client, back
+            if not back:
+                registry.release(client)  # it would find the place taken by itself
         return None
 
     async def _identified(self, socket: web.WebSocketResponse) -> Hello:

@@ -4,7 +4,7 @@ Sizes, types, rounds and identities are checked before anything is allocated.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -76,9 +76,9 @@ class _Face:
         held = request.headers.get(pattern.HELD_HEADER, "")
         body, told = await asyncio.to_thread(_download, played, client.id, held)
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream", **told})
-        response.content_length = len(body)
+        response.content_length = size = sum(map(len, body))
         await response.prepare(request)
-        progress = Transfer(0, len(body))
+        progress = Transfer(0, size)
         self._coordinator.status.downloads[client.id] = progress
         stall_s = self._coordinator.limits.stall_s
         if request.transport is not None:
@@ -128,15 +128,20 @@ class _Face:
         return client
 
 
-def _download(played: Round, client: int, held: str) -> tuple[memoryview, Mapping[str, str]]:
-    """The values, then the pattern that they are under; and what the headers say of it."""
+Pieces = Sequence[memoryview]
+"""Of a body: one behind the other."""
+
+
+def _download(played: Round, client: int, held: str) -> tuple[Pieces, Mapping[str, str]]:
+    """The values, then the pattern that they are under; and what the headers say of it. However
+    many download at a time, there is one of each."""
     portion = played.portions[client]
     values = memoryview(portion.vector.astype("<f4", copy=False).data).cast("B")
     if not played.pattern:
-        return values, {}
+        return (values,), {}
     tail = portion.tail(held)
     told = {pattern.HEADER: played.pattern.text, pattern.BYTES_HEADER: str(len(tail))}
-    return memoryview(bytes(values) + tail) if tail else values, told
+    return (values, memoryview(tail)), told
 
 
 async def _hollow(request: web.Request, size: int) -> web.StreamResponse:
@@ -152,10 +157,12 @@ async def _hollow(request: web.Request, size: int) -> web.StreamResponse:
     return response
 
 
-async def _write_all(response: web.StreamResponse, body: memoryview, progress: Transfer) -> None:
-    for start in range(0, len(body), PIECE_BYTES):
-        await response.write(body[start : start + PIECE_BYTES])
-        progress.done_bytes = min(start + PIECE_BYTES, len(body))
+async def _write_all(response: web.StreamResponse, body: Pieces, progress: Transfer) -> None:
+    for part in body:
+        for start in range(0, len(part), PIECE_BYTES):
+            piece = part[start : start + PIECE_BYTES]
+            await response.write(piece)
+            progress.done_bytes += len(piece)
 
 
 def _unsent(transport: asyncio.WriteTransport | None, progress: Transfer) -> int:

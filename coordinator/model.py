@@ -38,6 +38,10 @@ class UnusableSum(Exception):
     """The sum cannot be what honest clients sent: somebody lied, and who cannot be told."""
 
 
+class UnusableVector(Exception):
+    """One client's vector, where it can be read, is not what any client sends."""
+
+
 class Portion(Protocol):
     """The coordinates of the model that one client downloads and uploads: all that survive, or
     those of the sub-model that it was told to train."""

@@ -5,7 +5,8 @@ goes on with the others as long as the protocol can, and says who was lost, when
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiohttp import web
 from coordinator.errors import RoundFailed
 from coordinator.gathering import Gathering
 from coordinator.limits import Limits
-from coordinator.model import GlobalModel, UnusableSum
+from coordinator.model import GlobalModel, UnusableSum, UnusableVector
 from coordinator.registry import ABSENT, Client
 from coordinator.result import RoundResult
 from coordinator.status import Status, Transfer
@@ -32,8 +33,8 @@ from protocol.telemetry import Tracer
 from strategies.interface import Cutoff, ServerHalf
 
 Onlooker = Callable[[int, Words], None]
-"""Is shown each client's vector once it is in the sum: only where nothing masks it. Called off the
-event loop, for one client at a time."""
+"""Is shown each client's vector before it goes into the sum: only where nothing masks it. Called
+off the event loop, for one client at a time. Raises UnusableVector for what no client sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +261,7 @@ class Round:
             gathering.lose(client, f"upload: {rejection}")
             raise
         finally:
+            gathering.lose(client, "its upload could not be taken")  # unless it has been, or is
             self._uploading.pop(client, None)
             uploads.pop(client, None)
         self._arrivals_s[client] = arrived_s
@@ -277,29 +279,42 @@ class Round:
     async def _add(self, client: int, spool: Spool | None, gathering: Gathering[object]) -> None:
         """Under the lock, so that nobody is lost or asked on while a vector is half in the sum."""
         async with self._adding:
+            if spool is not None and self._plain and self._around.onlookers:
+                await asyncio.to_thread(self._show, client, spool)
             if not gathering.awaits(client):
                 raise ProtocolError("the round has gone on without this client")
-            self._spoilt = True  # until it is in whole, the sum is of no use
             gathering.answer(client, None)
             self._summation.added(client)
-            if spool is not None:
+            if spool is None:
+                return
+            try:
                 await asyncio.to_thread(self._include, client, spool)
-            self._spoilt = False
+            except BaseException:
+                self._spoilt = True  # for good, whoever is added afterwards
+                raise
+
+    def _show(self, client: int, spool: Spool) -> None:
+        try:
+            with self._packed(client, spool) as packed:
+                for onlooker in self._around.onlookers:
+                    onlooker(client, unpack(packed, self._around.rule.ring_bits))
+        except UnusableVector as error:
+            raise UploadRejected(str(error)) from error
 
     def _include(self, client: int, spool: Spool) -> None:
-        """Under the lock: a vector that waits in a file is in memory only while it is added."""
+        with self._packed(client, spool) as packed:
+            self._aggregate.add(packed)
+
+    @contextmanager
+    def _packed(self, client: int, spool: Spool) -> Iterator[memoryview]:
+        """A client's vector at the sum's length. Under the lock: what waits in a file is in memory
+        only meanwhile."""
         portion, ring_bits = self.portions[client], self._around.rule.ring_bits
         with spool.whole() as room, room[: packed_size(portion.words, ring_bits)] as packed:
             if len(packed) < self._aggregate.packed_size:
-                words = portion.spread(unpack(packed, ring_bits))
-                self._add_packed(client, memoryview(pack(words, ring_bits)))
+                yield memoryview(pack(portion.spread(unpack(packed, ring_bits)), ring_bits))
             else:
-                self._add_packed(client, packed)
-
-    def _add_packed(self, client: int, packed: memoryview) -> None:
-        self._aggregate.add(packed)
-        for onlooker in self._around.onlookers if self._plain else ():
-            onlooker(client, unpack(packed, self._around.rule.ring_bits))
+                yield packed
 
     def _refused(self, client: int, reason: str) -> None:
         self._tracer.event("message_refused", self._number, client, reason=reason)

@@ -1,10 +1,16 @@
 """What is sent of a pattern: to whom holds the one before, to whom holds none, to whom holds it."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 
+from commands.model import Whole
 from commands.patterns import Patterns
 from learning.pattern import Pattern
+from learning.pattern_codec import decode
 from protocol.errors import ProtocolError
 from protocol.pattern import NO_PATTERN, PatternName
 from worker.patterns import HeldPattern
@@ -25,12 +31,12 @@ def test_a_client_follows_from_pattern_to_pattern_with_little() -> None:
     sizes = []
     for sparsity in (0.8, 0.85, 0.88):
         patterns.replace(kept(sparsity))
-        tail = patterns.tail(held.text)
+        tail = patterns.telling.tail(held.text)
         found = held.take(patterns.name, tail, SIZE)
         np.testing.assert_array_equal(found.kept, kept(sparsity))
-        assert patterns.tail(held.text) == b""
+        assert patterns.telling.tail(held.text) == b""
         sizes.append(len(tail))
-    assert sizes[0] == len(patterns_after(0.8).tail(""))
+    assert sizes[0] == len(patterns_after(0.8).telling.tail(""))
     assert max(sizes[1:]) < 0.6 * sizes[0]
     assert patterns.name.version == 3
 
@@ -44,11 +50,11 @@ def patterns_after(*sparsities: float) -> Patterns:
 
 def test_who_missed_a_round_is_told_all_of_it() -> None:
     patterns, held = patterns_after(0.8), HeldPattern()
-    held.take(patterns.name, patterns.tail(""), SIZE)
+    held.take(patterns.name, patterns.telling.tail(""), SIZE)
     patterns.replace(kept(0.85))
     patterns.replace(kept(0.9))
-    tail = patterns.tail(held.text)
-    assert tail == patterns.tail("")
+    tail = patterns.telling.tail(held.text)
+    assert tail == patterns.telling.tail("")
     assert held.take(patterns.name, tail, SIZE).version == 3
 
 
@@ -59,6 +65,36 @@ def test_the_same_survivors_are_the_same_pattern() -> None:
     assert patterns.name is name
 
 
+@dataclass
+class Model:
+    """What a portion sees of the global model."""
+
+    patterns: Patterns
+    vector: np.ndarray[Any, np.dtype[np.float32]]
+    words: int = SIZE
+
+
+@pytest.mark.parametrize("held", ["", patterns_after(0.8).name.text])
+def test_a_late_download_is_told_of_its_own_rounds_pattern(held: str) -> None:
+    """The sum has been applied, and the next pattern made, before it begins."""
+    patterns = patterns_after(0.8, 0.85)
+    name, model = patterns.name, Model(patterns, np.zeros(SIZE, np.float32))
+    whole = Whole(model)  # type: ignore[arg-type]
+    patterns.replace(kept(0.9))
+    before = Pattern(kept(0.8), 1) if held else None
+    assert decode(whole.tail(held), SIZE, before).name == name
+    assert whole.vector.size == name.surviving
+
+
+def test_what_is_told_is_worked_out_once_whoever_asks() -> None:
+    patterns = patterns_after(0.8, 0.85)
+    held = patterns_after(0.8).name.text
+    whole = Whole(Model(patterns, np.zeros(SIZE, np.float32)))  # type: ignore[arg-type]
+    with ThreadPoolExecutor(8) as threads:
+        tails = list(threads.map(whole.tail, [held] * 40))
+    assert all(tail is tails[0] for tail in tails)
+
+
 def test_a_restarted_coordinator_tells_all_of_it() -> None:
     before = patterns_after(0.8, 0.9)
     assert before.current is not None
@@ -66,7 +102,7 @@ def test_a_restarted_coordinator_tells_all_of_it() -> None:
     after.restore(Pattern(before.current.kept, 2))
     assert after.name == before.name
     held = HeldPattern()
-    held.take(after.name, after.tail(patterns_after(0.8).name.text), SIZE)
+    held.take(after.name, after.telling.tail(patterns_after(0.8).name.text), SIZE)
 
 
 @pytest.mark.parametrize("fault", ["version", "digest", "surviving"])
@@ -79,7 +115,7 @@ def test_a_pattern_that_the_plan_does_not_name_is_refused_and_not_kept(fault: st
         "surviving": PatternName(1, right.digest, right.surviving + 1),
     }
     with pytest.raises(ProtocolError, match="not the one that the plan names"):
-        held.take(wrong[fault], patterns.tail(""), SIZE)
+        held.take(wrong[fault], patterns.telling.tail(""), SIZE)
     with pytest.raises(ProtocolError, match="not the one that the plan names"):
         held.take(right, b"", SIZE)
     assert held.text == ""

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from aiohttp import WSMsgType
+from aiohttp import WSMessage, WSMsgType
 
+from coordinator.admission import Admission
+from coordinator.registry import Registry
 from protocol import codec
 from protocol import messages as m
 from protocol.identity import Identity
@@ -193,3 +195,39 @@ async def test_whoever_leaves_during_the_handshake_leaves_no_error(
 async def assert_still_admits(stage: Stage) -> None:
     late = await stage.raw(99).join()
     assert late.welcome.client in (0, 1)
+
+
+class Leaving:
+    """The coordinator's end of a connection on which a worker proves itself and then is gone."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.said: list[m.Message] = [m.Hello(m.VERSION, "token", "phone", identity.public, 0)]
+        self._identity = identity
+
+    async def receive(self) -> WSMessage:
+        return WSMessage(WSMsgType.BINARY, codec.encode(self.said.pop()), None)
+
+    async def send_bytes(self, data: bytes) -> None:
+        message = codec.decode(data)
+        if isinstance(message, m.Welcome):
+            raise ConnectionResetError
+        assert isinstance(message, m.Challenge)
+        self.said.append(self._identity.prove(message))
+
+
+async def test_whoever_does_not_hear_its_welcome_holds_no_place() -> None:
+    """It would begin anew with another key, and find the place taken by itself."""
+    registry = Registry(1)
+    admission = Admission("token", bytes(16), {}, LIMIT_S)
+    for seed in (1, 2):
+        gone = Leaving(Identity(bytes([seed]) * 32))
+        assert await admission.admit(gone, registry) is None  # type: ignore[arg-type]
+        assert list(registry) == []
+
+
+async def test_whoever_came_back_in_vain_keeps_its_place() -> None:
+    registry, identity = Registry(1), Identity(b"\x01" * 32)
+    client, _ = registry.admit(identity.public, "phone", 0)
+    admission = Admission("token", bytes(16), {}, LIMIT_S)
+    assert await admission.admit(Leaving(identity), registry) is None  # type: ignore[arg-type]
+    assert list(registry) == [client]

@@ -4,7 +4,6 @@ import asyncio
 import io
 import tempfile
 import zlib
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import aiohttp
@@ -14,7 +13,6 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.app import written_out
 from coordinator.gathering import Gathering
 from coordinator.intake import TelemetryIntake
 from coordinator.registry import FleetFull, Registry
@@ -350,31 +348,3 @@ def test_where_nothing_can_be_stored_an_upload_is_rejected(monkeypatch: pytest.M
     monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
     with pytest.raises(UploadRejected, match=r"^cannot be stored here: "), SpoolRoom(10, 0).place():
         raise AssertionError
-
-
-# --- downloads
-
-
-async def test_a_body_that_moves_however_slowly_is_waited_for() -> None:
-    written = asyncio.Event()
-
-    def unsent() -> Iterator[int]:
-        yield from range(1000, 990, -1)
-        written.set()
-        yield 990
-
-    await written_out(written.wait(), unsent().__next__, 0.001)
-    assert written.is_set()
-
-
-async def test_a_body_that_does_not_move_is_given_up() -> None:
-    with pytest.raises(TimeoutError):
-        await written_out(asyncio.Event().wait(), iter([1000, 999, 999]).__next__, 0.001)
-
-
-async def test_a_connection_that_breaks_under_a_body() -> None:
-    async def broken() -> None:
-        raise ConnectionResetError
-
-    with pytest.raises(ConnectionResetError):
-        await written_out(broken(), lambda: 0, LIMIT_S)
