@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from commands.verification.judgement import HostFigures, Verification
     from commands.verification.measuring import Effort, LinkResult, NewMetered
     from netem.timer import Timer
-    from profiles import Fleet
+    from profiles import Fleet, Network
 
 DESCRIBE = "asked against delivered: this fleet's links on this host"
 _ALARMS = 150
@@ -28,6 +29,7 @@ _ALARMS = 150
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="mixed-20", metavar="FLEET|FILE", help="(mixed-20)")
     parser.add_argument("--net", default="stream", metavar="stream|packet|kernel", help="(stream)")
+    parser.add_argument("--rates-only", action="store_true", help="kernel links without delay")
     parser.add_argument("--quick", action="store_true", help="shorter transfers, no kernel's TCP")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a page with plots (.html)")
     parser.add_argument("--json", action="store_true", help="the figures on stdout, nothing else")
@@ -46,6 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     from profiles import ProfileError, load_fleet
 
     resolve(None, {"net": arguments.net}, ())
+    if arguments.rates_only and arguments.net != "kernel":
+        raise BadInput("--rates-only: goes with --net kernel only")
     out: Path | None = arguments.out
     if out is not None and (out.exists() or not out.absolute().parent.is_dir()):
         raise BadInput(f"--out: {out}: must be a new file in a folder that exists")
@@ -53,7 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
         fleet = load_fleet(arguments.profile)
     except ProfileError as error:
         raise BadInput(str(error)) from error
-    sites = [Site(m.device, m.network, m.index) for m in fleet.members]
+    network = without_delays if arguments.rates_only else (lambda network: network)
+    sites = [Site(m.device, network(m.network), m.index) for m in fleet.members]
     check_possible(Net(arguments.net), sites)
     try:
         found = asyncio.run(_verify(fleet, sites, arguments.net, arguments.quick))
@@ -68,6 +73,12 @@ def run(arguments: argparse.Namespace) -> None:
         out.write_text(as_page(found), encoding="utf-8")
     if broken := found.broken():
         raise Unstable(f"{len(broken)} figures outside their bounds; the first: {broken[0]}")
+
+
+def without_delays(network: "Network") -> "Network":
+    """What a kernel without netem can give of it."""
+    transport = replace(network.transport, loss=0.0)
+    return replace(network, rtt_s=0.0, jitter=None, reordering=None, transport=transport)
 
 
 async def _verify(fleet: "Fleet", sites: "Sequence[Site]", net: str, quick: bool) -> "Verification":

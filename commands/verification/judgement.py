@@ -21,7 +21,7 @@ JITTER = 0.35
 TRANSFER, TRANSFER_S = 0.03, 0.005
 """Against the link's own arithmetic: relative, and never less than this."""
 TRANSFER_KERNEL = 0.08
-"""Relative, against the kernel's TCP over the same link."""
+"""Relative, of the model's times and those of the kernel's TCP, which packet and kernel links have."""
 HEADROOM = 0.7
 """Of one core: an event loop that is busier than this makes everybody late."""
 
@@ -92,7 +92,8 @@ class Verification:
     def broken(self) -> list[str]:
         """One line for each figure outside its bound. Single devices' rates are judged where the
         host could carry all of them at once; otherwise only whom a round would wait for."""
-        rules = [rule for link in self.links for rule in _of_link(link)]
+        transfer = TRANSFER if self.net == "stream" else TRANSFER_KERNEL
+        rules = [rule for link in self.links for rule in _of_link(link, transfer)]
         rules += [rule for loss in self.losses for rule in _of_loss(loss)]
         rules += [_of_replay(replay) for replay in self.replays if not replay.within]
         rules += [rule for share in self.shares for rule in _of_share(share)]
@@ -139,7 +140,7 @@ def _of_share(share: ShareResult) -> Iterator[str]:
         yield f"{where}: Jain's index {share.jain:.4f}, bound {JAIN}"
 
 
-def _of_link(link: LinkResult) -> Iterator[str]:
+def _of_link(link: LinkResult, bound: float) -> Iterator[str]:
     for rate in link.rates:
         # With loss a sender does not fill the link: that is no error of the emulation.
         if rate.error is not None and link.loss == 0 and abs(rate.error) > RATE:
@@ -151,7 +152,7 @@ def _of_link(link: LinkResult) -> Iterator[str]:
     if wander is not None and abs(wander) > JITTER:
         yield f"{link.network}: jitter off by {wander:+.0%}, bound {JITTER:.0%}"
     for transfer in link.transfers if _steady(link) else ():
-        yield from _of_transfer(link.network, transfer, TRANSFER)
+        yield from _of_transfer(link.network, transfer, bound)
 
 
 def _steady(link: LinkResult) -> bool:
