@@ -21,7 +21,8 @@ JITTER = 0.35
 TRANSFER, TRANSFER_S = 0.03, 0.005
 """Against the link's own arithmetic: relative, and never less than this."""
 TRANSFER_KERNEL = 0.08
-"""Relative, of the model's times and those of the kernel's TCP, which packet and kernel links have."""
+"""Relative, between the model's times and those of the kernel's TCP, which packet and kernel links
+have."""
 HEADROOM = 0.7
 """Of one core: an event loop that is busier than this makes everybody late."""
 

@@ -64,7 +64,7 @@ class KernelLinks:
         if not self._netem and not self._rates_only and needs_netem(link):
             raise LinksUnavailable(
                 "this kernel has no netem: it gives rates, but no delay, jitter or loss"
-                " (rates_only=true leaves them out; packet links have them)"
+                " (rates_only=true, or --rates-only, leaves them out; packet links have them)"
             )
         if not self._netem and needs_netem(link):
             self.lacks = "rates alone: this kernel has no netem for delay, jitter and loss"
