@@ -29,7 +29,8 @@ class Control:
         data = json.dumps(message).encode() + b"\n"
         try:
             sent = socket.send_fds(self._line, [data], list(descriptors))
-            self._line.sendall(data[sent:])
+            if sent < len(data):  # not at all otherwise: who has read it may be gone
+                self._line.sendall(data[sent:])
         except OSError as error:
             raise LinksLost(_GONE) from error
 

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from netem.fidelity import FidelityMeter
 from netem.packet.access import PacketAccess, open_net
+from netem.packet.control import Control
 from netem.packet.errors import LinksLost
 from netem.packet.link import PacketLink
 from netem.packet.net import PacketNet, PacketPair, PacketSettings
@@ -144,3 +146,22 @@ async def test_a_relay_to_nowhere_breaks_off() -> None:
         nobody.bind(("127.0.0.1", 0))
         async with relay_to(nobody.getsockname()[1]) as (reader, _):
             assert await reader.read() == b""
+
+
+def test_who_has_read_an_answer_may_be_gone_at_once() -> None:
+    """Nothing is sent after the last byte: that would break on a line that is no longer there."""
+    mine, theirs = socket.socketpair()
+    reader = Control(theirs)
+
+    class Leaving(socket.socket):
+        """Its other end is closed as soon as everything has been sent."""
+
+        def sendmsg(self, *given: Any) -> int:  # noqa: ANN401
+            sent = super().sendmsg(*given)
+            reader.receive()
+            reader.close()
+            return sent
+
+    with Leaving(fileno=mine.detach()) as line:
+        Control(line).send({"error": "not allowed"})
+    assert theirs.fileno() == -1
