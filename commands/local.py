@@ -24,6 +24,7 @@ from protocol.errors import LocalError, ProtocolError
 from protocol.secagg.client import ClientMachine
 from protocol.secagg.modelled import ModelledClient
 from protocol.telemetry import Event, Recorder
+from strategies.state import StateError
 from worker.channel import ChannelLost, JoinRefused
 from worker.hollow import HollowTransfers
 from worker.memory import Forgetful
@@ -82,7 +83,7 @@ def local_workers(study: Study, memories: Memories | None = None) -> Workers:
             raise WorkerFailed(str(error)) from error
         except ExceptionGroup as failures:
             first = failures.exceptions[0]
-            if isinstance(first, TrainingError | TaskError | PoolError | LocalError):
+            if isinstance(first, TrainingError | TaskError | PoolError | LocalError | StateError):
                 raise WorkerFailed(f"a worker could not get ready: {first}") from failures
             raise
 

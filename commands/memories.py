@@ -8,8 +8,8 @@ same for all and is kept once a round.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runs.checkpoint import FOLDER
-from runs.disk import Disk
+from runs.disk import Appended, Disk
 from runs.errors import RunFolderError
 from strategies.neurons import MODEL
 from strategies.state import State
@@ -44,7 +44,9 @@ class Memories:
         self._disk = disk or Disk()
         self._latest: dict[int, _Record] = {}
         self._models: dict[int, NDArray[Any]] = {}
-        self._log: BufferedWriter | None = None
+        self._log: Appended[bytes] | None = None
+        self._torn = False
+        """Whether the disk refused something since the log was last whole."""
         self._size = self._compacted = 0
         self._written: dict[int, NDArray[Any]] = {}
         """By the round in which it was seen, the model last written."""
@@ -60,7 +62,7 @@ class Memories:
         if state.empty:
             return
         self._latest[client] = record = _Record(client, round_, self._shared(state))
-        self._append(b"".join(self._packed(record)))
+        self._append(record)
 
     def settle(self) -> None:
         """The coordinator has its checkpoint of a round: what was before is not needed."""
@@ -86,7 +88,8 @@ class Memories:
 
     def close(self) -> None:
         if self._log is not None:
-            self._log.close()
+            with suppress(OSError):  # all of it was flushed, or the log is known to be torn
+                self._log.close()
             self._log = None
 
     def _shared(self, state: State) -> State:
@@ -102,16 +105,21 @@ class Memories:
                 del self._models[old]
         return State(state.values, {**state.arrays, MODEL: known})
 
-    def _append(self, data: bytes) -> None:
-        """A disk that refuses leaves the run without this record; resuming then goes on from the
-        one before."""
+    def _append(self, record: _Record) -> None:
+        """A disk that refuses leaves the run without this record, and resuming then goes on from
+        the one before. Nothing is written behind a torn record: the log is begun anew instead."""
+        if self._torn:
+            self._compact()
+            return
+        data = b"".join(self._packed(record))
         try:
             if self._log is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._log = self.path.open("ab")
+                self._log = self._disk.log(self.path)
             self._log.write(data)
             self._log.flush()
         except OSError:
+            self._torn = True
             return
         self._size += len(data)
 
@@ -119,11 +127,13 @@ class Memories:
         self.close()
         self._written = {}
         pieces = [piece for _, r in sorted(self._latest.items()) for piece in self._packed(r)]
+        self._torn = True
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._disk.replace(self.path, pieces)
         except OSError:
             return
+        self._torn = False
         self._size = self._compacted = sum(map(len, pieces))
 
     def _packed(self, record: _Record) -> Iterator[bytes]:
@@ -157,7 +167,7 @@ class Memories:
                     arrays = {name: _unpack(array) for name, array in raw["arrays"].items()}
                     if raw["has_model"] and model is not None:
                         arrays[MODEL] = model
-                    yield _Record(raw["client"], raw["round"], State(raw["values"], arrays))
+                    yield _record(raw, arrays)
         except OSError as error:
             raise RunFolderError(f"{self.path}: cannot be read ({error.strerror})") from None
         except (ValueError, KeyError, TypeError) as error:
@@ -176,6 +186,13 @@ class ClientMemory:
 
     def keep(self, round_: int, state: State) -> None:
         self.memories.keep(self.client, round_, state)
+
+
+def _record(raw: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> _Record:
+    client, round_, values = raw["client"], raw["round"], raw["values"]
+    if not (type(client) is int is type(round_) and isinstance(values, dict)):
+        raise ValueError("a record without client, round and values")
+    return _Record(client, round_, State(values, arrays))
 
 
 def _pack(array: NDArray[Any]) -> Mapping[str, object]:

@@ -8,10 +8,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, cast
 
 from commands.errors import BadInput
-from commands.settings import RunSettings
+from commands.settings import RunSettings, as_kept
 from runs.checkpoint import COORDINATOR, Checkpoint, read_checkpoint
 from runs.config import config_text
 from runs.errors import RunFolderError
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from learning.pattern import Pattern
     from runs.folder import RunFolder
 
+_SETTINGS = {field.name for field in fields(RunSettings)}
+_COUNTS = ("round", "rounds", "attempt", "resumed", "events_bytes", "pattern")
 _MAY_DIFFER = {"host": ("system", "cores")}
 """Of a run's config, what a resumed run may find otherwise."""
 
@@ -37,13 +39,8 @@ def settings_kept(path: Path) -> RunSettings:
         raise BadInput(f"--resume: {error}") from error
     if not isinstance(kept, dict):
         raise BadInput(f"--resume: {path / 'config.toml'}: run: must be the settings of a run")
-    values: dict[str, Any] = {}
-    for field in fields(RunSettings):
-        if field.name in kept:
-            values[field.name] = kept[field.name]
-        elif type(None) in get_args(field.type):
-            values[field.name] = None  # TOML has no word for it
-    return RunSettings(**values)
+    said = {key: value for key, value in kept.items() if key in _SETTINGS}
+    return as_kept(said, f"--resume: {path / 'config.toml'}")
 
 
 class Lasting:
@@ -61,6 +58,7 @@ class Lasting:
         """Raises BadInput if there is nothing to go on from."""
         try:
             checkpoint = read_checkpoint(path / COORDINATOR)
+            _check_whole(checkpoint)
             lasting = cls(path, memories, checkpoint)
             if lasting.beginning.after >= checkpoint.values["rounds"]:
                 raise BadInput(f"--resume: {path}: has played all its rounds")
@@ -103,7 +101,7 @@ class Lasting:
 
     def attach(self, coordinator: "Coordinator", folder: "RunFolder") -> None:
         """Put model and strategy where they were, and begin to keep them: at once, so that no
-        attempt is made twice under one number."""
+        attempt is made twice under one number. Raises BadInput if they are of another run."""
         from strategies.state import State, grouped
 
         model, half = cast("FederatedModel", coordinator.model), coordinator.strategy
@@ -128,8 +126,13 @@ class Lasting:
 
         if self._from is not None:
             kept = State(arrays=self._from.arrays)
-            model.restore(kept.arrays["model"], _pattern_kept(self._from))
-            half.restore(State(self._from.values["strategy"], kept.group("strategy")))
+            try:
+                model.restore(kept.arrays["model"], _pattern_kept(self._from))
+                half.restore(State(self._from.values["strategy"], kept.group("strategy")))
+            except (KeyError, TypeError, ValueError) as error:
+                raise BadInput(
+                    f"--resume: {self.path / COORDINATOR}: must be of this run ({error})"
+                ) from error
         begins = self.beginning
         take(begins.after, begins.arrivals_s, begins.attempt if self._from else 1)
         coordinator.begin(begins, take)
@@ -138,6 +141,17 @@ class Lasting:
         """What clients kept is of no use after the run, and nobody else's business."""
         if self.memories is not None:
             (self.memories.forget if finished else self.memories.close)()
+
+
+def _check_whole(checkpoint: Checkpoint) -> None:
+    """Raises ValueError; whether it is of this run shows when it is put to use."""
+    for key in _COUNTS:
+        value = checkpoint.values.get(key)
+        if type(value) is not int or value < 0:
+            raise ValueError(f"{key}: must be a whole number of at least 0")
+    for key in ("arrivals_s", "strategy"):
+        if not isinstance(checkpoint.values.get(key), dict):
+            raise ValueError(f"{key}: must be a map")
 
 
 def _pattern_kept(checkpoint: Checkpoint) -> "Pattern | None":

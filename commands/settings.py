@@ -200,6 +200,14 @@ def settings_in(config: Mapping[str, Any], file: Path) -> RunSettings:
         raise BadInput(f"{file}: run: {error}") from None
 
 
+def as_kept(values: Mapping[str, Any], where: str) -> RunSettings:
+    """Those of a run's own config, which leaves out what is None. Raises BadInput."""
+    unsaid: dict[str, Any] = {
+        k: None for k, kind in _FIELDS.items() if type(None) in get_args(kind)
+    }
+    return _changed(replace(RunSettings(), **unsaid), values, where)
+
+
 def checked(where: str, key: str, values: Iterable[object]) -> list[object]:
     """Several values of one setting. Raises BadInput."""
     return [_check(where, key, value) for value in values]

@@ -7,14 +7,21 @@ import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import AnyStr, Generic, Protocol, TypeVar
+
+Piece = TypeVar("Piece", str, bytes, contravariant=True)
 
 
-class Lines(Protocol):
-    """An append-only text file; each write is whole lines."""
+class Appended(Protocol[Piece]):
+    """A file that only grows; what was flushed survives this process."""
 
-    def write(self, text: str, /) -> object: ...
+    def write(self, piece: Piece, /) -> object: ...
+    def flush(self) -> object: ...
     def close(self) -> None: ...
+
+
+Lines = Appended[str]
+"""Each write is whole lines."""
 
 
 class Disk:
@@ -23,6 +30,10 @@ class Disk:
     def lines(self, path: Path) -> Lines:
         """Open for appending, flushed after every line."""
         return path.open("a", encoding="utf-8", buffering=1, newline="\n")
+
+    def log(self, path: Path) -> Appended[bytes]:
+        """Open for appending."""
+        return path.open("ab")
 
     def replace(self, path: Path, pieces: Iterable[bytes], *, durable: bool = False) -> None:
         """Put the pieces at `path`: a reader sees the old file or the new one, never a part.
@@ -59,8 +70,15 @@ class FullDisk(Disk):
     def __init__(self, room: int) -> None:
         self._room = room
 
+    def clear(self, room: int) -> None:
+        """Somebody has made room."""
+        self._room = room
+
     def lines(self, path: Path) -> Lines:
-        return _LimitedLines(self, super().lines(path))
+        return _Limited(self, super().lines(path))
+
+    def log(self, path: Path) -> Appended[bytes]:
+        return _Limited(self, super().log(path))
 
     def replace(self, path: Path, pieces: Iterable[bytes], *, durable: bool = False) -> None:
         super().replace(path, map(self._taken, pieces), durable=durable)
@@ -77,17 +95,21 @@ class FullDisk(Disk):
         return piece
 
 
-class _LimitedLines:
-    def __init__(self, disk: FullDisk, inner: Lines) -> None:
+class _Limited(Generic[AnyStr]):
+    def __init__(self, disk: FullDisk, inner: Appended[AnyStr]) -> None:
         self._disk = disk
-        self._inner = inner
+        self._inner: Appended[AnyStr] = inner
 
-    def write(self, text: str, /) -> object:
-        fits = self._disk.take(len(text))
-        self._inner.write(text[:fits])
-        if fits < len(text):
+    def write(self, data: AnyStr, /) -> object:
+        fits = self._disk.take(len(data))
+        self._inner.write(data[:fits])
+        if fits < len(data):
+            self._inner.flush()
             raise full()
         return fits
+
+    def flush(self) -> object:
+        return self._inner.flush()
 
     def close(self) -> None:
         self._inner.close()

@@ -28,6 +28,7 @@ from strategies.interface import ClientHalf
 from strategies.pruning import Pruning
 from strategies.rates import FitCurve
 from strategies.settings import SettingsError, StrategySettings
+from strategies.state import State, StateError
 from worker.machine import Machine
 from worker.memory import Forgetful, Memory
 from worker.patterns import HeldPattern
@@ -74,7 +75,12 @@ class Client:
         return self.pruning is not None and self.pruning.gradient_round == round_
 
     def check_pattern(self, plan: Plan) -> None:
-        """Raises ProtocolError for a pattern that this run cannot have."""
+        """Raises ProtocolError for a pattern that this run cannot have: before anything of the size
+        that it names is made."""
+        if not plan.pattern:
+            if plan.surviving or plan.pattern_digest:
+                raise ProtocolError("the plan speaks of a pattern and names none")
+            return
         if self.pruning is None:
             raise ProtocolError(f"{self.settings.strategy} takes no pattern")
         if not 1 <= plan.surviving <= self.task.structure.size:
@@ -124,8 +130,7 @@ async def prepare_client(
     half = await asyncio.to_thread(
         strategy.client, strategy_settings, identity[0], task.structure, curve
     )
-    if (remembered := memory.recall()) is not None:
-        half.restore(remembered)
+    _restore(half, memory.recall())
     return Client(
         id=identity[0],
         session=identity[1],
@@ -140,6 +145,15 @@ async def prepare_client(
         pruning=strategy.pruning and strategy.pruning(strategy_settings, task.structure),
         memory=memory,
     )
+
+
+def _restore(half: ClientHalf, remembered: State | None) -> None:
+    """Raises StateError."""
+    try:
+        if remembered is not None:
+            half.restore(remembered)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateError(f"what was kept is not of this run ({error})") from error
 
 
 def _strategy_settings(settings: ClientSettings) -> StrategySettings:

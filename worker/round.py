@@ -110,7 +110,6 @@ class ClientRound:
         """The surviving values, and which they are."""
         client, plan = self._client, self._plan
         size = client.task.structure.size
-        client.check_pattern(plan)
         values, tail = await self._transfers.download_surviving(
             plan.round, plan.pattern, (client.held.text, most_bytes(size))
         )

@@ -229,6 +229,7 @@ class Worker:
         self._last = plan.round, plan.attempt, client.session
         if plan.aggregation != client.settings.aggregation:
             raise ProtocolError(f"the plan is of {plan.aggregation} aggregation, the run is not")
+        client.check_pattern(plan)
 
 
 def _identity(place: Place) -> Identity:

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from commands.local import FRONT_DOOR
+from runs.checkpoint import COORDINATOR, Checkpoint, read_checkpoint, write_checkpoint
+from runs.disk import Disk
 from tests.commands.conftest import Command, one_line
 
 ROUNDS = 16
@@ -130,6 +133,21 @@ def test_another_version_is_refused(command: Command, copy: Path) -> None:
     assert "versions.torch: was '0.1'" in one_line(ended)
 
 
+def altered(path: Path, arrays: dict[str, np.ndarray] | None = None, **values: object) -> None:
+    """Change what the coordinator's checkpoint says; None: it does not say it."""
+    file = path / COORDINATOR
+    before = read_checkpoint(file)
+    said = {k: v for k, v in {**before.values, **values}.items() if v is not None}
+    write_checkpoint(file, Checkpoint(said, {**before.arrays, **(arrays or {})}), Disk())
+
+
+def reworded(path: Path, old: str, new: str) -> None:
+    config = path / "config.toml"
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new, 1))
+
+
 SPOILT: list[tuple[str, Callable[[Path], object], str]] = [
     ("no checkpoint", lambda p: shutil.rmtree(p / "checkpoint"), "cannot be read"),
     (
@@ -139,6 +157,20 @@ SPOILT: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     ("a shorter log", lambda p: (p / "events.jsonl").write_text(""), "is shorter than"),
     ("no run", lambda p: (p / "config.toml").unlink(), "cannot be read"),
+    ("no count", lambda p: altered(p, resumed=None), "resumed: must be a whole number"),
+    ("no attempt", lambda p: altered(p, attempt="1"), "attempt: must be a whole number"),
+    ("no arrivals", lambda p: altered(p, arrivals_s=[1]), "arrivals_s: must be a map"),
+    ("no strategy", lambda p: altered(p, strategy=None), "strategy: must be a map"),
+    (
+        "another model",
+        lambda p: altered(p, {"model": np.zeros(3, np.float32)}),
+        "coordinator.safetensors: must be of this run (the model is another one)",
+    ),
+    (
+        "settings that are none",
+        lambda p: reworded(p, "rounds = 100000", 'rounds = "many"'),
+        "config.toml: rounds: must be an integer, got 'many'",
+    ),
     (
         "foreign memories",
         lambda p: (p / "checkpoint/workers/clients.msgpack").write_bytes(b"\xc1"),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+import commands
 from commands.errors import BadInput
 from commands.experiment import read_experiment
 from commands.settings import RunSettings, resolve
@@ -19,6 +20,11 @@ def experiment(folder: Path, text: str) -> str:
     path = folder / "study.toml"
     path.write_text(text)
     return str(path)
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(commands.__file__).parent.parent / "docs" / "settings.md").read_text()
+    assert [key for key in asdict(RunSettings()) if f"`{key}`" not in page] == []
 
 
 def test_later_sources_win(tmp_path: Path) -> None:

@@ -113,6 +113,27 @@ async def test_a_plan_of_another_aggregation_is_refused(settings: ClientSettings
         assert "plain aggregation, the run is not" in reasons(heard)[0]
 
 
+PATTERNS = [
+    # the strategy, version, digest, how many survive, why it is refused
+    ("none", 1, bytes(32), 5, "none takes no pattern"),
+    ("none", 0, b"", 2**32 - 1, "speaks of a pattern and names none"),
+    ("none", 0, bytes(32), 0, "speaks of a pattern and names none"),
+    ("one-shot", 1, bytes(32), 2**32 - 1, "no coordinates, or more than the model has"),
+    ("one-shot", 1, bytes(32), 0, "no coordinates, or more than the model has"),
+]
+
+
+@pytest.mark.parametrize(("strategy", "version", "digest", "surviving", "reason"), PATTERNS)
+async def test_a_pattern_that_this_run_cannot_have_is_refused_before_anything_is_made(
+    tmp_path: Path, strategy: str, version: int, digest: bytes, surviving: int, reason: str
+) -> None:
+    """Masks would be expanded ahead for as many words as the plan names: 16 GiB of them."""
+    study = small_study(tmp_path, 5, strategy=strategy, precompute=True, rounds=3)
+    wrong = replace(plan(1), pattern_version=version, pattern_digest=digest, surviving=surviving)
+    async with playing(study.client_settings, [wrong]) as heard:
+        assert reason in reasons(heard)[0]
+
+
 async def test_no_round_is_played_a_second_time(settings: ClientSettings) -> None:
     """The first plan is answered with keys; whatever comes of that round, no other attempt is."""
     plans = [plan(3), plan(3, attempt=2), plan(3), plan(2), plan(4)]
