@@ -2,8 +2,8 @@
 
 What is real: the template's T1 and grey matter. What is made up, all of it: a person is a random
 smooth warp, age is ventricles that grow and grey matter that is lost, a scanner is a bias field, a
-contrast and noise. The amounts are ours, chosen so that age can be read off and not perfectly; they
-are no model of ageing. What is learnt from these volumes says nothing about people.
+contrast and noise. The amounts are ours, larger than life so that small studies can learn; they are
+no model of ageing, and what is learnt from these volumes says nothing about people.
 
 Everything of a subject follows from its number alone. Must not know tasks, files or splits.
 """
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from learning.models.volumetric import Grid
 from learning.resampling import (
+    LOW_MM,
     SIDES_MM,
     Volume,
     axes_mm,
@@ -36,22 +37,23 @@ UNCUT_MEAN, UNCUT_DEVIATION = 62.9, 8.05
 SITES = 8
 BIOLOGY_YEARS = 2.0
 """How far a brain's apparent age is from the true one: no model can do better than this allows."""
-WARP_MM = 3.0
-SIZE = 0.03
+WARP_MM = 1.0
+SIZE = 0.015
 VENTRICLES_MM = (0.0, -14.0, 14.0)
 VENTRICLES_SPREAD_MM = 24.0
-GROWTH = 0.35
+GROWTH = 0.9
 """How much wider the ventricles are at the oldest than at the youngest."""
-LOSS = 0.25
-"""Of grey matter, likewise; what goes turns into fluid."""
+LOSS = 0.9
+"""Of grey matter at the very front, likewise, falling to nothing at the back; what goes turns into
+fluid."""
 PERSONAL = 0.15
 """What differs between people of one age in both, as a share of the change over all ages."""
 FLUID = 0.28
 """Brightness of fluid in the template, whose brightest voxel is 1 (its ventricles)."""
-BIAS, NOISE, CONTRAST = 0.10, 0.03, 0.10
+BIAS, NOISE, CONTRAST = 0.05, 0.02, 0.05
 COARSE = 2.0
 """Small grids are made at twice their fineness, then averaged: a warp is smoother than that."""
-VERSION = 1
+VERSION = 2
 """Of all of the above: other amounts are other scans."""
 _SEED = 0xB4A1
 
@@ -95,6 +97,8 @@ class Simulator:
         self._to_ventricles = self._mm - torch.tensor(VENTRICLES_MM)
         near = self._to_ventricles.square().sum(-1, keepdim=True)
         self._near_ventricles = torch.exp(-near / (2 * VENTRICLES_SPREAD_MM**2))
+        low, side = LOW_MM[1], SIDES_MM[1]
+        self._to_front = ((self._mm[..., 1] - low) / side).float()
         self._ages, self._sites = ages(), sites()
 
     def __call__(self, subject: int) -> Volume:
@@ -109,7 +113,7 @@ class Simulator:
         moved = sampled(self._maps, scaled(voxels, self._lattice))
         t1, matter = moved[0], moved[1]
         lost = LOSS * (aged + PERSONAL * grey)
-        brain = t1 - lost * matter * (t1 - FLUID)
+        brain = t1 - lost * self._to_front * matter * (t1 - FLUID)
         scan = self._scanned(brain.clamp(min=0.0), int(self._sites[subject]), generator)
         return np.asarray(functional.avg_pool3d(scan[None], self._fineness)[0].numpy())
 

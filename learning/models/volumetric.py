@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from itertools import pairwise
 
+import torch
 from torch import nn
 
 from learning.models.model import Model, described, layer
@@ -47,10 +48,7 @@ def brain_age_cnn(
         layers["norm_head"] = nn.InstanceNorm3d(widths[head.name])
         layers["relu_head"] = nn.ReLU()
         layers["mean"] = nn.AvgPool3d(rest)
-        last = nn.Conv3d(widths[head.name], outputs, 1)
-        if last.bias is not None:
-            nn.init.constant_(last.bias, start)
-        layers["output"] = last
+        layers["output"] = _begun_at(nn.Conv3d(widths[head.name], outputs, 1), start)
         layers["flatten"] = nn.Flatten()
         return nn.Sequential(layers)
 
@@ -59,6 +57,18 @@ def brain_age_cnn(
         parameters += layer(group, source, kernel=(1, 1, 1) if group is head else (3, 3, 3))
     parameters += layer(output, head, kernel=(1, 1, 1))
     return described([*groups, output], parameters, build, (1, *grid))
+
+
+def _begun_at(output: nn.Conv3d, start: float) -> nn.Conv3d:
+    """Weights of deviation 1 that add up to 0 (our choice): what they weigh is nearly alike in all
+    channels of all scans, so that first answers are the mean age. By torch's rule they are 14 times
+    smaller, and so is all that lower layers are told: they take many times as long to begin."""
+    with torch.no_grad():
+        nn.init.normal_(output.weight)
+        output.weight -= output.weight.mean(dim=1, keepdim=True)
+        if output.bias is not None:
+            nn.init.constant_(output.bias, start)
+    return output
 
 
 def _halvings(grid: Grid, blocks: int) -> list[Grid]:
