@@ -130,6 +130,19 @@ class Played:
         return mean([float(client in clients) for client in after])
 
     @property
+    def last_upload(self) -> float | None:
+        """Real bytes of a client in the last round, over those of its weights, dense."""
+        found = self.summary["sparsity"]
+        return number(found, "last_upload") if isinstance(found, dict) else None
+
+    def times_fewer(self, count: str) -> float | None:
+        """Bytes of dense weights both ways, over those by this count (`real`, `source_metric`)."""
+        found = self.summary["sparsity"]
+        counts = table(found, "bytes") if isinstance(found, dict) else {}
+        sums = [_both(counts, name) for name in ("dense", count)]
+        return None if not all(sums) else (sums[0] or 0.0) / (sums[1] or 1.0)
+
+    @property
     def phase_s(self) -> Mapping[str, object]:
         return table(self.summary, "phase_s")
 
@@ -144,6 +157,12 @@ class Played:
             if float(row["keep_ratio"] or 1) < 1:
                 found.append(float(row["predicted_s"]) / took - 1)
         return found
+
+
+def _both(counts: Summary, name: str) -> float | None:
+    ways = table(counts, name)
+    up, down = number(ways, "up"), number(ways, "down")
+    return None if up is None or down is None else up + down
 
 
 def _own(summary: Summary, clients: list[int]) -> float | None:
@@ -169,22 +188,30 @@ class Study:
     def grid(self) -> Grid:
         return self.sweep.grid
 
+    @property
+    def baseline(self) -> tuple[str, object]:
+        """The axis along which runs are compared, and where on it the baseline is: dense training
+        where sparsities are gone through, else the first strategy."""
+        if 0.0 in self.grid.axes.get("sparsity", ()):
+            return "sparsity", 0.0
+        return "strategy", self.grid.axes["strategy"][0]
+
     def runs(self) -> Iterator[Played]:
-        first = self.grid.axes["strategy"][0]
         for cell in self.sweep.cells:
             if cell.name in self._runs:
                 path = self.sweep.path / cell.name
-                yield Played(cell, path, self._runs[cell.name], self._baseline(cell, first))
+                yield Played(cell, path, self._runs[cell.name], self._baseline_of(cell))
 
-    def _baseline(self, cell: Cell, strategy: object) -> Summary | None:
-        """The same but for the strategy."""
+    def _baseline_of(self, cell: Cell) -> Summary | None:
+        """The same but for that axis."""
+        along, first = self.baseline
         for other in self.sweep.cells:
             same = all(
                 getattr(other.settings, axis) == getattr(cell.settings, axis)
                 for axis in (*self.grid.axes, "seed")
-                if axis != "strategy"
+                if axis != along
             )
-            if same and other.settings.strategy == strategy:
+            if same and getattr(other.settings, along) == first:
                 return self._runs.get(other.name)
         return None
 

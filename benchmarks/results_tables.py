@@ -5,23 +5,33 @@ from statistics import median
 
 from benchmarks.results_measured import Metric, Played, Spread, Study, spread
 from benchmarks.results_plots import bars, lines
+from benchmarks.results_words import (
+    Rows,
+    axes,
+    axis_words,
+    changed,
+    figure,
+    markdown,
+    metric_of,
+    percent,
+    varies,
+)
 from runs.svg import Chart
 from runs.values import number
 
 PHASES = ("keys", "shares", "download", "fit", "mask", "upload", "waiting", "unmask")
 PUBLISHED = (0.109, 0.316)
 """Round-time reduction by compute-aware dropout (a summary of arXiv 2510.16694 by others)."""
-Rows = dict[tuple[object, ...], list[Played]]
 
 
 def of_study(study: Study) -> list[str]:
     rows = study.rows()
-    names = [axis for axis in study.grid.axes if _varies(study, axis)]
+    names = [axis for axis in study.grid.axes if varies(study, axis)]
     found = [*_main(study, rows, names), ""]
     if any(run.metric is not None for runs in rows.values() for run in runs):
         found += [*_metrics(study, rows, names), ""]
         found += [*_stragglers(study, rows), ""]
-    if study.name.startswith("clip-") and _varies(study, "strategy"):
+    if study.name.startswith("clip-") and varies(study, "strategy"):
         found += [*_phases(study, rows), ""]
     return found
 
@@ -29,7 +39,7 @@ def of_study(study: Study) -> list[str]:
 def charts(study: Study) -> Iterator[tuple[str, Chart]]:
     rows = {key: runs for key, runs in study.rows().items() if _saved(runs)}
     if study.name.startswith("clip-"):
-        found = [(" · ".join(_words(study, key)), _saved(runs)) for key, runs in rows.items()]
+        found = [(" · ".join(axis_words(study, key)), _saved(runs)) for key, runs in rows.items()]
         told = [(name, value) for name, value in found if value and value.mean]
         if told:
             title = "Round time saved against none; shaded: published for compute-aware dropout"
@@ -68,20 +78,20 @@ def _main(study: Study, rows: Rows, names: Sequence[str]) -> list[str]:
         up, down = (_bytes(runs, way) for way in ("up", "down"))
         body.append(
             [
-                *_words(study, key),
+                *axis_words(study, key),
                 str(len(runs)),
-                _figure(spread([run.round_s for run in runs]), 2),
-                _percent(_saved(runs)),
-                _percent(spread([run.bound for run in runs])),
+                figure(spread([run.round_s for run in runs]), 2),
+                percent(_saved(runs)),
+                percent(spread([run.bound for run in runs])),
                 _keeps(runs),
                 f"{up}, {down}",
             ]
         )
-    return _table(head, body)
+    return markdown(head, body)
 
 
 def _metrics(study: Study, rows: Rows, names: Sequence[str]) -> list[str]:
-    metric = _metric(rows)
+    metric = metric_of(rows)
     change = f"change, {metric.of_changes}"
     head = [*names, metric.name, change, "on the stragglers' labels", change]
     head += ["target reached", "seconds to it"]
@@ -91,20 +101,16 @@ def _metrics(study: Study, rows: Rows, names: Sequence[str]) -> list[str]:
         known = [value for value in reached if value is not None]
         body.append(
             [
-                *_words(study, key),
-                _figure(spread([run.metric for run in runs]), 3),
-                _change(metric, spread([run.metric_change for run in runs])),
-                _figure(spread([run.own_metric(run.stragglers) for run in runs]), 3),
-                _change(metric, spread([run.own_change(run.stragglers) for run in runs])),
+                *axis_words(study, key),
+                figure(spread([run.metric for run in runs]), 3),
+                changed(metric, spread([run.metric_change for run in runs])),
+                figure(spread([run.own_metric(run.stragglers) for run in runs]), 3),
+                changed(metric, spread([run.own_change(run.stragglers) for run in runs])),
                 f"{len(known)} of {len(runs)}",
-                _figure(spread(reached), 1),
+                figure(spread(reached), 1),
             ]
         )
-    return _table(head, body)
-
-
-def _metric(rows: Rows) -> Metric:
-    return next(Metric.of(run.summary) for runs in rows.values() for run in runs)
+    return markdown(head, body)
 
 
 def _reached(run: Played, metric: Metric) -> float | None:
@@ -124,9 +130,9 @@ def _reached(run: Played, metric: Metric) -> float | None:
 
 def _stragglers(study: Study, rows: Rows) -> list[str]:
     """How much of its model each straggler left out, and what became of its own metric."""
-    metric = _metric(rows)
+    metric = metric_of(rows)
     says = f"straggler: left out, change on its own labels ({metric.of_changes})"
-    head = [*_axes(study), "seed", says]
+    head = [*axes(study), "seed", says]
     body = []
     for key, runs in rows.items():
         for run in runs:
@@ -136,12 +142,12 @@ def _stragglers(study: Study, rows: Rows) -> list[str]:
                 if keep is not None and keep < 1 and change is not None:
                     told.append(f"{client}: {1 - keep:.0%}, {metric.change(change):+.1f}")
             if told:
-                body.append([*_words(study, key), str(run.cell.settings.seed), "; ".join(told)])
-    return _table(head, body) if body else []
+                body.append([*axis_words(study, key), str(run.cell.settings.seed), "; ".join(told)])
+    return markdown(head, body) if body else []
 
 
 def _phases(study: Study, rows: Rows) -> list[str]:
-    head = [*_axes(study), *(f"{phase}, s" for phase in PHASES), "idle", "waits for a straggler"]
+    head = [*axes(study), *(f"{phase}, s" for phase in PHASES), "idle", "waits for a straggler"]
     head.append("prediction off by")
     body = []
     for key, runs in rows.items():
@@ -149,27 +155,14 @@ def _phases(study: Study, rows: Rows) -> list[str]:
         phases = [spread([number(run.phase_s, phase) for run in runs]) for phase in PHASES]
         body.append(
             [
-                *_words(study, key),
-                *(_figure(Spread(p.mean, None, p.count) if p else None, 2) for p in phases),
-                _percent(spread([run.idle_share for run in runs])),
-                _percent(spread([run.critical_share(run.stragglers) for run in runs])),
+                *axis_words(study, key),
+                *(figure(Spread(p.mean, None, p.count) if p else None, 2) for p in phases),
+                percent(spread([run.idle_share for run in runs])),
+                percent(spread([run.critical_share(run.stragglers) for run in runs])),
                 f"{median(errors):.1%}, at most {max(errors):.1%}" if errors else "–",
             ]
         )
-    return _table(head, body)
-
-
-def _axes(study: Study) -> list[str]:
-    return [axis for axis in study.grid.axes if _varies(study, axis)]
-
-
-def _varies(study: Study, axis: str) -> bool:
-    return len(study.grid.axes[axis]) > 1
-
-
-def _words(study: Study, key: tuple[object, ...]) -> list[str]:
-    pairs = zip(study.grid.axes, key, strict=True)
-    return [str(value) for axis, value in pairs if _varies(study, axis)]
+    return markdown(head, body)
 
 
 def _saved(runs: Sequence[Played]) -> Spread | None:
@@ -188,35 +181,4 @@ def _bytes(runs: Sequence[Played], way: str) -> str:
         counted, rounds = run.summary["bytes"], run.summary["rounds"]
         sent = number(counted, way) if isinstance(counted, dict) else None
         totals.append(sent / rounds / 1e6 if sent and isinstance(rounds, int) and rounds else None)
-    return _figure(spread(totals), 2)
-
-
-def _figure(value: Spread | None, digits: int) -> str:
-    if value is None:
-        return "–"
-    around = "" if value.deviation is None else f" ± {value.deviation:.{digits}f}"
-    return f"{value.mean:.{digits}f}{around}"
-
-
-def _percent(value: Spread | None) -> str:
-    return "–" if value is None else _figure(_times(value, 100), 1) + " %"
-
-
-def _change(metric: Metric, value: Spread | None) -> str:
-    if value is None:
-        return "–"
-    around = "" if value.deviation is None else f" ± {metric.change(value.deviation):.1f}"
-    return f"{metric.change(value.mean):+.1f}{around}"
-
-
-def _times(value: Spread, by: float) -> Spread:
-    deviation = None if value.deviation is None else value.deviation * by
-    return Spread(value.mean * by, deviation, value.count)
-
-
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        "| " + " | ".join(head) + " |",
-        "|" + "---|" * len(head),
-        *("| " + " | ".join(row) + " |" for row in body),
-    ]
+    return figure(spread(totals), 2)
