@@ -1,6 +1,6 @@
-r"""The results page of FedSparsify, alone and with CLIP, from finished comparisons.
+"""The results page of FedSparsify, alone and with CLIP, from finished comparisons.
 
-python -m benchmarks.results_fedsparsify out/fedsparsify-network ... --page docs/results-fedsparsify.md
+python -m benchmarks.results_fedsparsify out/... --page docs/results-fedsparsify.md
 """
 
 import sys

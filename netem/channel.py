@@ -104,13 +104,14 @@ class Channel:
         """Whether it must hear when what is on its way has left."""
         return True
 
-    def send(self, item: Piece | Signal) -> None:
-        """Queue bytes (not empty) or a signal; does nothing on a channel that was dropped."""
+    def send(self, item: Piece | Signal, ready_s: float = math.inf) -> None:
+        """Queue bytes (not empty) or a signal; does nothing on a channel that was dropped.
+        `ready_s`: when it would have been sent by an end that is never late."""
         if not self._open:
             return
         self._pipe.catch_up()
         if not self._items:
-            self._since_s = self._offer_time()
+            self._since_s = min(self._offer_time(), ready_s)
         self._items.append(item)
         if not callable(item):
             self.queued_bytes += len(item)

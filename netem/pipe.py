@@ -76,6 +76,8 @@ class Pipe:
         self._busy = BusyPeriod(meter)
         self._closed = False
         self._armed_s = math.inf
+        self.arriving_s = -math.inf
+        """When what is being handed over was due."""
         self.late_s = 0.0
         """How late it woke to find the wire idle, until that is made up for."""
         self._alarm = timer.alarm(self._wake)
@@ -167,6 +169,7 @@ class Pipe:
             self._meter.released(now_s - due_s)
             late_s = self._receiver.reached(due_s)
             self._busy.released(due_s, due_s + late_s, continues)
+            self.arriving_s = due_s
             if parcel.channel in due:
                 due[parcel.channel].extend(parcel.items)
             else:

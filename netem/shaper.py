@@ -4,11 +4,16 @@ The application keeps its protocol and sees a transport (`ShapedTransport`); the
 protocol (`SocketSide`). In between, bytes cross the device's links. Neither side knows. With TLS
 shaping sits above it: the plaintext is paced, and records' overhead is not counted.
 
+A connection asks and is answered: an answer counts as sent when the last of its request had come,
+since the peer's own time is the host's, whose lateness is no part of the emulation. A peer that
+speaks unasked (over a WebSocket) is to be declared by calling `get_extra_info("speaks_unasked")`.
+
 Order: what is in flight is delivered before the end of the stream; `close` lets what was written
 cross before it closes the socket; `abort` drops everything at once.
 """
 
 import asyncio
+import math
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +25,9 @@ from netem.device import DeviceLinks
 
 P = TypeVar("P", bound=asyncio.Protocol)
 Buffer = bytes | bytearray | memoryview
+
+BULK_BYTES = 65536
+"""A request of so many is one that others wait for: the peer's lateness in taking it in counts."""
 
 _NOTSENT_LOWAT_BYTES = 16384
 """With more than this unsent the kernel asks for no more: what waits shall wait in our queue."""
@@ -47,6 +55,11 @@ class ShapedTransport(asyncio.Transport):
         self._emptying = False
         self._closing = self._eof_sent = self._socket_gone = self._finished = False
         self._links = links
+        self._asked_s = math.inf
+        """When the last of what was asked was due at the peer."""
+        self._asked_bytes = 0
+        """How much was asked since the last answer."""
+        self._unasked = False
         self.phantom_bytes = 0
         """How much of phantoms has arrived here."""
         links.connections.add(self)
@@ -55,6 +68,8 @@ class ShapedTransport(asyncio.Transport):
     # What asyncio asks of a transport.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
+        if name == "speaks_unasked":
+            return self._speaks_unasked
         return self._real.get_extra_info(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -145,7 +160,7 @@ class ShapedTransport(asyncio.Transport):
     def socket_received(self, data: bytes | Phantom) -> None:
         if self._closing:
             return
-        self._down.send(data)
+        self._down.send(data, self._answered_s())
         if self._down.queued_bytes > self._down_limit_bytes and not self._down.blocked:
             self._down.blocked = True
             self._real.pause_reading()
@@ -178,6 +193,8 @@ class ShapedTransport(asyncio.Transport):
 
     def up_arrived(self, items: list[Piece | Signal]) -> None:
         ready = deque(items)
+        self._asked_s = self._links.up.arriving_s
+        self._asked_bytes += sum(len(item) for item in items if not callable(item))
         while ready and self._up.open:
             item = _next_joined(ready)
             if callable(item):
@@ -206,6 +223,18 @@ class ShapedTransport(asyncio.Transport):
                 self._real.resume_reading()
 
     # Inside.
+
+    def _speaks_unasked(self) -> None:
+        self._unasked = True
+
+    def _answered_s(self) -> float:
+        """When the peer would have sent what it has sent just now, were it never late."""
+        if self._unasked:
+            return math.inf
+        if self._asked_bytes >= BULK_BYTES:
+            self._links.meter.held_up(self._links.up.now() - self._asked_s)
+        self._asked_bytes = 0
+        return self._asked_s
 
     def _match_writer(self) -> None:
         """Stop or start the application's writing as the queue demands."""

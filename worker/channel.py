@@ -80,6 +80,8 @@ class Channel:
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ChannelLost(f"cannot reach the coordinator at {url}: {_plain(error)}") from error
+        if declare := socket.get_extra_info("speaks_unasked"):  # to a link that times answers
+            declare()
         return cls(socket)
 
     async def join(self, token: str, device: str, identity: Identity, member: int | None) -> Joined:

@@ -31,17 +31,17 @@ class TcpChannel(Channel):
             handshake=handshake,
         )
         self._on_wire: list[Segment] = []
-        self._arrival_s = -math.inf
+        self._arrival_s = self._offered_s = -math.inf
         path.bottleneck.join(self._sender)
 
     @property
     def sender(self) -> TcpSender:
         return self._sender
 
-    def send(self, item: Piece | Signal) -> None:
+    def send(self, item: Piece | Signal, ready_s: float = math.inf) -> None:
         if not self._open:
             return
-        at_s = self._brought_up()
+        at_s = self._brought_up(ready_s)
         self._items.append(item)
         self._sender.offer(0 if callable(item) else len(item), at_s)
         self._changed()
@@ -134,10 +134,13 @@ class TcpChannel(Channel):
         if items:  # none: it was lost, or what comes before it is missing
             super().arrived(items)
 
-    def _brought_up(self) -> float:
-        """Let everything happen that did by the sender's now, which is returned."""
+    def _brought_up(self, ready_s: float = math.inf) -> float:
+        """Let everything happen that did by the sender's now, which is returned. What was ready
+        before counts as sent then, or as soon after as the model has not gone past."""
         pipe, bottleneck = self._pipe, self._path.bottleneck
         now_s = pipe.offer_s()  # catching up takes the host a while
+        if ready_s < now_s:
+            now_s = min(now_s, max(ready_s, bottleneck.latest_s, self._offered_s))
         pipe.catch_up()
         at_s = now_s
         if bottleneck.latest_s > now_s:
@@ -145,6 +148,7 @@ class TcpChannel(Channel):
             at_s = pipe.offer_s(bottleneck.latest_s, waits=waits)
         bottleneck.run_until(at_s)
         self._sender.catch_up(at_s)
+        self._offered_s = at_s
         return at_s
 
     def _changed(self) -> None:

@@ -45,8 +45,9 @@ class RoundsChannel:
         self.blocked = False
         """Whether the sender waits to be told that there is room."""
 
-    def send(self, item: Piece | Signal) -> None:
-        """Queue bytes (not empty) or a signal; does nothing on a channel that was dropped."""
+    def send(self, item: Piece | Signal, ready_s: float = math.inf) -> None:
+        """Queue bytes (not empty) or a signal; does nothing on a channel that was dropped.
+        `ready_s` has no effect: nothing is late on the clocks that this is for."""
         if not self.open:
             return
         pipe = self._pipe

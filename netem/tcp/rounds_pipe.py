@@ -68,6 +68,8 @@ class RoundsPipe:
         self._closed = False
         self._alarm = timer.alarm(self._wake)
         self.now = timer.now
+        self.arriving_s = math.inf
+        """Nothing is late on the clocks that this is for."""
 
     def channel(self, receiver: Receiver, *, handshake: bool = False) -> RoundsChannel:
         """A connection's share; a handshake is a signal each way like any other."""
