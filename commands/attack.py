@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"shadow models, each as long to train as the run's or shorter ({SHADOWS}; 0: none)",
     )
     parser.add_argument("--data", metavar="DIR", help="where the task's data lies now")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="a page with AUC against sparsity as well"
+    )
     parser.add_argument("--json", action="store_true", help="the result on stdout, nothing else")
 
 
@@ -102,6 +105,8 @@ def _show(found: "list[dict[str, Json]]", paths: list[Path], arguments: argparse
     from runs.attack_table import print_attacks
 
     table = tabulate(found)
+    if arguments.out is not None:
+        _write_page(table, arguments.out)
     if arguments.json:
         json.dump({**table, "runs": found}, sys.stdout, indent=2)
         print()
@@ -109,3 +114,13 @@ def _show(found: "list[dict[str, Json]]", paths: list[Path], arguments: argparse
     print_attacks(table, Console())
     where = paths[0] if len(paths) == 1 else f"each of the {len(paths)} run folders"
     print(f"all figures: {FILE} in {where}")
+
+
+def _write_page(table: "dict[str, Json]", out: Path) -> None:
+    from runs.attack_plot import attacks_html
+    from runs.disk import Disk
+
+    try:
+        Disk().replace(out, [attacks_html(table).encode()])
+    except OSError as error:
+        raise BadInput(f"--out: {out}: cannot be written ({error.strerror})") from error

@@ -68,6 +68,13 @@ class Chart:
                 f"<title>{escape(tip)}</title></circle>"
             )
 
+    def whisker(self, at: float, ends: tuple[float, float], colour: str) -> None:
+        """An upright between two values, in data coordinates."""
+        x, (low, high) = self.x(at), map(self.y, ends)
+        self.parts.append(
+            f'<line x1="{x:.2f}" x2="{x:.2f}" y1="{low:.2f}" y2="{high:.2f}" stroke="{colour}"/>'
+        )
+
     def text(self, x: float, y: float, text: str, style: str = "") -> None:
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>')
 

@@ -8,6 +8,7 @@ not know who is a member.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import log, sqrt
 
 import numpy as np
 import torch
@@ -94,41 +95,42 @@ def gradient_signals(
     a cosine."""
     compute_alike()
     module = _module(subject).requires_grad_(True)
-    steps = None if update is None else subject.model.structure.named(update)
-    alive = {
-        name: tensor != 0 for name, tensor in subject.model.structure.named(subject.vector).items()
-    }
-    lengths = None if steps is None else {name: _square(step) for name, step in steps.items()}
+    named = subject.model.structure.named
+    dead = {name: tensor == 0 for name, tensor in named(subject.vector).items() if not tensor.all()}
+    steps = {} if update is None else named(update)
+    lengths = {name: _square(step) for name, step in steps.items()}
     rows = []
     for index in indices:
         inputs, targets = subject.examples.batch(np.array([index]))
         module.zero_grad()
-        subject.objective.per_example(module(inputs), targets).sum().backward()  # type: ignore[no-untyped-call]
+        loss = subject.objective.per_example(module(inputs), targets).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         gradient = {
-            name: parameter.grad.numpy() * alive[name]  # type: ignore[union-attr]
+            name: parameter.grad.numpy()  # type: ignore[union-attr]
             for name, parameter in module.named_parameters()
         }
-        rows.append(_norms(gradient))
-        if steps is not None and lengths is not None:
-            rows[-1] += _cosines(gradient, steps, lengths)
+        for name, where in dead.items():
+            gradient[name][where] = 0
+        squares = {name: _square(part) for name, part in gradient.items()}
+        rows.append(_norms(gradient, squares))
+        if steps:
+            down = {name: -float(np.vdot(part, steps[name])) for name, part in gradient.items()}
+            rows[-1] += _cosines(down, squares, lengths)
     return np.array(rows)
 
 
-def _norms(gradient: dict[str, Vector]) -> list[float]:
-    squares = [_square(part) for part in gradient.values()]
+def _norms(gradient: dict[str, Vector], squares: dict[str, float]) -> list[float]:
     last = np.sort(np.abs(list(gradient.values())[-1].ravel()))[::-1][:LARGEST_ERRORS]
-    found = [*squares, sum(squares), *(last.astype(np.float64) ** 2)]
-    return [float(0.5 * np.log(value + TINY**2)) for value in found]
+    found = [*squares.values(), sum(squares.values()), *(last.astype(np.float64) ** 2)]
+    return [0.5 * log(value + TINY**2) for value in found]
 
 
 def _cosines(
-    gradient: dict[str, Vector], steps: dict[str, Vector], lengths: dict[str, float]
+    down: dict[str, float], squares: dict[str, float], lengths: dict[str, float]
 ) -> list[float]:
-    down = {name: -float(np.vdot(part, steps[name])) for name, part in gradient.items()}
-    square = {name: _square(part) * lengths[name] for name, part in gradient.items()}
-    whole = sum(map(_square, gradient.values())) * sum(lengths.values())
-    cosines = [down[name] / np.sqrt(square[name] + TINY**2) for name in gradient]
-    return [*cosines, sum(down.values()) / float(np.sqrt(whole + TINY**2))]
+    cosines = [down[name] / sqrt(squares[name] * lengths[name] + TINY**2) for name in down]
+    whole = sum(squares.values()) * sum(lengths.values())
+    return [*cosines, sum(down.values()) / sqrt(whole + TINY**2)]
 
 
 def _square(values: Vector) -> float:

@@ -104,7 +104,10 @@ def test_single_updates_and_what_masks_leave_of_them(command: Command, runs: Pat
     assert of_masked["seen_in_plain"]
     assert "no single update is visible" in of_masked["remarks"][0]
     assert of_plain["columns"][0]["sparsity"] == 0.5
-    again = command(*words(ATTACK + " --shadows 1", run=runs / "plain"))
+    page = runs / "page.html"
+    again = command(*words(ATTACK + " --shadows 1 --out {page}", run=runs / "plain", page=page))
+    assert "AUC by white-box" in page.read_text()
+    assert "update of round 2, whose: 0." in page.read_text()
     assert "judged before" in again.err
     assert json.loads(again.out)["runs"] == [plain]
 
@@ -136,6 +139,7 @@ def test_the_table_fits_a_narrow_terminal(
         ("attack {runs}/other", "{runs}/other/model.safetensors: must be a model of digits: "),
         ("attack {runs}/modelled", "{runs}/modelled/config.toml: run: training: modelled: its"),
         ("attack {runs}/torn", "{runs}/torn/updates/round-2/client-1.safetensors: values: must"),
+        ("attack {runs}/plain --shadows 0 --out {runs}/no/x", "--out: {runs}/no/x: cannot be"),
         ("attack {runs}/far", "{runs}/nowhere: no such folder"),
         ("run --set keep_updates=last", "keep_updates: last: under secagg the coordinator sees"),
         (
