@@ -50,6 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise BadInput(f"--examples: must be at least {LEAST}, got {arguments.examples}")
     if not 0 <= arguments.shadows <= 256:
         raise BadInput(f"--shadows: must be from 0 to 256, got {arguments.shadows}")
+    if arguments.out is not None and not arguments.out.parent.is_dir():
+        raise BadInput(f"--out: {arguments.out}: must be in a folder that exists")
     paths = list(dict.fromkeys(_runs(arguments.runs)))
     asked = Asked(arguments.examples, arguments.shadows)
     found = [_judged(path, asked, arguments.data) for path in paths]

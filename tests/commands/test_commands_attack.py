@@ -139,7 +139,7 @@ def test_the_table_fits_a_narrow_terminal(
         ("attack {runs}/other", "{runs}/other/model.safetensors: must be a model of digits: "),
         ("attack {runs}/modelled", "{runs}/modelled/config.toml: run: training: modelled: its"),
         ("attack {runs}/torn", "{runs}/torn/updates/round-2/client-1.safetensors: values: must"),
-        ("attack {runs}/plain --shadows 0 --out {runs}/no/x", "--out: {runs}/no/x: cannot be"),
+        ("attack {runs}/plain --shadows 0 --out {runs}/no/x", "--out: {runs}/no/x: must be in"),
         ("attack {runs}/far", "{runs}/nowhere: no such folder"),
         ("run --set keep_updates=last", "keep_updates: last: under secagg the coordinator sees"),
         (
