@@ -22,6 +22,8 @@ from learning.structure import Vector
 
 Values = NDArray[np.float64]
 Say = Callable[[str], None]
+LEARNT = "white-box"
+"""The attack that is learnt on examples whose membership is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,5 +125,5 @@ def attack(
         )
     if members.gained is not None and others.gained is not None:
         found["gain"] = Scores(members.gained, others.gained)
-    found["white-box"] = cross_fitted(members.signals, others.signals, folds, fit)
+    found[LEARNT] = cross_fitted(members.signals, others.signals, folds, fit)
     return found, folds

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from commands.attacked import Attacked, Sample, sample
 from commands.attacking import (
+    LEARNT,
     Measured,
     Say,
     Shadows,
@@ -19,15 +20,22 @@ from commands.attacking import (
     shadows_of,
 )
 from commands.grid import to_values
-from learning.membership.figures import Estimate, Scores, auc_difference, auc_estimate, tpr_at
-from learning.membership.folds import FOLDS, Split, attack_accuracy
+from learning.membership.figures import (
+    Estimate,
+    Scores,
+    auc_difference,
+    auc_estimate,
+    tpr_at,
+    widened,
+)
+from learning.membership.folds import FOLDS, TOGETHER, Split, attack_accuracy
 from learning.membership.signals import Subject, losses, scores
 from learning.tasks import initial_vector
 from protocol.telemetry import Json
 from runs.updates import KeptRound
 from strategies import lookup
 
-SCHEMA = 1
+SCHEMA = 2
 FALSE_POSITIVES = (0.01, 0.05)
 CONTROL, MODEL, SUM, UPDATE = "initial model", "global model", "sum", "update"
 USED, WHOSE = "used", "whose"
@@ -125,6 +133,7 @@ class _Judging:
         )
         for name, found in of_update.items():
             less = auc_difference(found, of_sum[name])
+            less = _told(name, less, -1.0)
             differences.append({"round": kept.round, "attack": name, **asdict(less)})
         sparsity = float(np.mean([view.sparsity for view in views.values()]))
         whose, whose_folds = self._whose(own, chosen, views, shadows)
@@ -172,10 +181,11 @@ class _Judging:
             "others": len(some.others),
             "attacks": {
                 attack: {
-                    "auc": asdict(auc_estimate(each)),
+                    "auc": asdict(_told(attack, auc_estimate(each))),
                     "accuracy": asdict(attack_accuracy(each, folds)),
                     "tpr": {
-                        f"{fpr:g}": _json(tpr_at(each, fpr, self._seed)) for fpr in FALSE_POSITIVES
+                        f"{fpr:g}": _json(attack, tpr_at(each, fpr, self._seed))
+                        for fpr in FALSE_POSITIVES
                     },
                 }
                 for attack, each in found.items()
@@ -188,8 +198,13 @@ def _settings(run: Attacked) -> dict[str, Json]:
     return {key: value for key, value in values.items() if isinstance(value, str | int | float)}
 
 
-def _json(estimate: Estimate | None) -> Json:
-    return None if estimate is None else asdict(estimate)
+def _told(attack: str, found: Estimate, lowest: float = 0.0) -> Estimate:
+    """What was cross-fitted is told with the interval of that."""
+    return widened(found, TOGETHER, lowest) if attack == LEARNT else found
+
+
+def _json(attack: str, estimate: Estimate | None) -> Json:
+    return None if estimate is None else asdict(_told(attack, estimate))
 
 
 def _taken(shadows: Shadows, members: NDArray[np.intp], others: NDArray[np.intp]) -> Shadows:

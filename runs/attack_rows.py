@@ -11,7 +11,7 @@ from statistics import stdev
 from protocol.telemetry import Json
 from runs.values import flag, items, number, table, text
 
-SCHEMA = 1
+SCHEMA = 2
 _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 """Student's 97.5 % quantiles for 1, 2, ... degrees of freedom; beyond them the last is a little
 too wide."""

@@ -76,6 +76,13 @@ def auc_difference(first: Scores, second: Scores) -> Estimate:
     return Estimate(value, max(-1.0, value - Z * spread), min(1.0, value + Z * spread))
 
 
+def widened(found: Estimate, factor: float, lowest: float = 0.0) -> Estimate:
+    """The interval so many times as far from the value on both sides, ending at `lowest` and 1."""
+    low = found.value - factor * (found.value - found.low)
+    high = found.value + factor * (found.high - found.value)
+    return Estimate(found.value, max(lowest, low), min(1.0, high))
+
+
 def _placements(scores: Scores) -> tuple[Values, Values]:
     """Of each member the share of others below it, of each other the share of members above it."""
     return _share_below(scores.members, scores.others), 1 - _share_below(

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.membership.figures import Estimate, Scores, balanced_accuracy, threshold
+from learning.membership.figures import Estimate, Scores, balanced_accuracy, threshold, widened
 
 FOLDS = 2
 """An attacker who knows of half of the examples whether they are members judges the other half,
 and the other way round: each is judged once."""
+
+TOGETHER = FOLDS**0.5
+"""What intervals of cross-fitted figures are widened by: both halves' figures hang on what members
+and others of the one have in common with those of the other, so that together they tell no more
+than one. Without it, intervals around scores that mean nothing leave 0.5 out in 15 of 100 cases."""
 
 Fold = NDArray[np.bool_]
 
@@ -56,10 +61,10 @@ def cross_fitted(
 
 
 def attack_accuracy(scores: Scores, folds: Split) -> Estimate:
-    """Balanced accuracy at the threshold that is best on the known examples."""
+    """Balanced accuracy at the threshold that is best on the known examples; cross-fitted."""
     right, right_others = np.zeros(len(scores.members)), np.zeros(len(scores.others))
     for known, known_others in zip(folds.members, folds.others, strict=True):
         at = threshold(Scores(scores.members[known], scores.others[known_others]))
         right[~known] = scores.members[~known] > at
         right_others[~known_others] = scores.others[~known_others] <= at
-    return balanced_accuracy(right, right_others)
+    return widened(balanced_accuracy(right, right_others), TOGETHER)

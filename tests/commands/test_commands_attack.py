@@ -23,7 +23,7 @@ from runs.updates import client_file, of_client, of_model, round_file
 from tests.commands.conftest import Command, one_line, words
 
 Fleet = Callable[[int], str]
-ATTACK = "attack {run} --examples 24 --json"
+ATTACK = "attack {run} --examples 20 --json"
 SETTINGS = RunSettings(
     strategy="fedsparsify-global",
     rounds=2,
@@ -69,7 +69,7 @@ def _made(path: Path, study: Study) -> None:
 def test_single_updates_and_what_masks_leave_of_them(command: Command, runs: Path) -> None:
     ended = command(
         *words(
-            "attack {run} {masked} --examples 24 --shadows 1 --json",
+            "attack {run} {masked} --examples 20 --shadows 1 --json",
             run=runs / "plain",
             masked=runs / "secagg",
         )
@@ -88,13 +88,13 @@ def test_single_updates_and_what_masks_leave_of_them(command: Command, runs: Pat
     }
     assert set(_targets(masked)) == {("initial model", "used"), ("global model", "used")}
     assert plain["sizes"] == {
-        "used": 64, "test": 359, "members": 24, "others": 24,
+        "used": 64, "test": 359, "members": 20, "others": 20,
         "shadows": 1, "shadow_examples": 64, "shadow_clients": 2,
     }  # fmt: skip
     for target in plain["targets"]:
         for found in target["attacks"].values():
             assert found["auc"]["low"] <= found["auc"]["value"] <= found["auc"]["high"]
-            assert found["tpr"]["0.01"] is None  # of 24 others
+            assert found["tpr"]["0.01"] is None  # of 20 others
     sparsities = [target["sparsity"] for target in plain["targets"]]
     assert sparsities[1:] == pytest.approx([0.5] * 4, abs=2e-3)
     assert {each["attack"] for each in plain["update_less_sum"]} == set(

@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from learning.examples import Images
 from learning.membership.classifier import fit
 from learning.membership.figures import (
+    Estimate,
     FiguresError,
     Scores,
     auc,
@@ -24,8 +25,9 @@ from learning.membership.figures import (
     balanced_accuracy,
     threshold,
     tpr_at,
+    widened,
 )
-from learning.membership.folds import attack_accuracy, cross_fitted, split
+from learning.membership.folds import TOGETHER, attack_accuracy, cross_fitted, split
 from learning.membership.signals import (
     Subject,
     calibrated,
@@ -184,6 +186,23 @@ def test_the_attack_model_learns_and_finds_nothing_in_noise() -> None:
     others[0, 11] = 1e30
     found = auc_estimate(cross_fitted(members, others, folds, fit))
     assert found.low < NORMAL.cdf(2**-0.5) < found.high
+
+
+def test_intervals_of_what_was_learnt_cover_nothing_too() -> None:
+    """100 draws: 95 less three standard deviations is 88.5."""
+    drawn, covered = np.random.default_rng(6), 0
+    for seed in range(100):
+        members, others = drawn.normal(size=(100, 6)), drawn.normal(size=(100, 6))
+        found = auc_estimate(cross_fitted(members, others, split(100, 100, seed), fit))
+        wide = widened(found, TOGETHER)
+        covered += wide.low <= 0.5 <= wide.high
+    assert covered >= 89
+
+
+def test_widening_by_hand() -> None:
+    assert widened(Estimate(0.5, 0.25, 0.75), 1.5) == Estimate(0.5, 0.125, 0.875)
+    assert widened(Estimate(0.75, 0.25, 1.0), 2.0) == Estimate(0.75, 0.0, 1.0)
+    assert widened(Estimate(0.0, -0.25, 0.5), 2.0, -1.0) == Estimate(0.0, -0.5, 1.0)
 
 
 def _images(count: int, seed: int, classes: int) -> Images:
