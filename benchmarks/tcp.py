@@ -23,7 +23,10 @@ from netem.link import LinkParameters
 from tests.netem.tcp_rig import Cell, RecordedLoss, Rig, delivered, transfer_s
 
 RECORD = Path(__file__).with_name("kernel_tcp.json")
-_LINKS = ((20, 50), (20, 200), (100, 20), (100, 100), (5, 30), (10, 100), (50, 50), (200, 20))
+_LINKS = (
+    *((20, 50), (20, 200), (100, 20), (100, 100)),
+    *((5, 30), (10, 100), (50, 50), (200, 20), (30, 80)),
+)
 _SIZES = (100_000, 1_000_000, 10_000_000)
 _LONGEST_S = 10.0
 _QUEUE_S = 0.2
