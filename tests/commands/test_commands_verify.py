@@ -1,6 +1,8 @@
 """verify: what it predicts, what it calls outside its bounds, and one real pass."""
 
 import json
+import socket
+import time
 from dataclasses import replace
 from html import escape
 from io import StringIO
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from commands.emulation import links_of
+from commands.verification.datagrams import through
 from commands.verification.far_end import Arrivals
 from commands.verification.judgement import HostFigures, Verification
 from commands.verification.losses import LossResult, interval
@@ -24,15 +27,16 @@ from commands.verification.replays import ReplayResult
 from commands.verification.shares import ShareResult, fair_rates, jain
 from commands.verification.shown import print_tables
 from commands.verification.written import as_json
-from commands.verify import unchecked_of
+from commands.verify import unchecked_of, without_delays
 from netem.channel import Parcel
 from netem.device import LinkPair
 from netem.fidelity import Measured
 from netem.junction import Crossing, SharedLinks
 from netem.link import LinkParameters, wire_bytes
+from netem.loss import RandomLoss
 from netem.shared import SharedWire
 from netem.timer import Timer
-from profiles import load_fleet
+from profiles import load_fleet, load_network
 from tests.commands.conftest import Command, one_line, words
 
 PLAIN = LinkPair(LinkParameters(1e6, 0.02), LinkParameters(2e6, 0.02))
@@ -290,3 +294,32 @@ def test_links_are_those_that_a_run_gets() -> None:
 
     site = Site(load_device("pixel4"), load_network("4g-ghent"), 3)
     assert links_of(site, 1.0, 0.0).up.bytes_per_s == 13.4e6 / 8
+
+
+def test_rates_alone_are_for_kernel_links(command: Command) -> None:
+    ended = command(*words("verify --rates-only"))
+    assert (ended.code, one_line(ended)) == (2, "--rates-only: goes with --net kernel only")
+    bare = without_delays(load_network("4g-ghent"))
+    assert (bare.rtt_s, bare.jitter, bare.transport.loss) == (0.0, None, 0.0)
+    assert bare.up_bytes_per_s == load_network("4g-ghent").up_bytes_per_s
+
+
+async def test_datagrams_go_by_their_schedule_and_are_counted() -> None:
+    ends = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for end in ends:
+        end.bind(("127.0.0.1", 0))
+    ends[0].connect(ends[1].getsockname())
+    begin_s = time.monotonic()
+    with ends[0], ends[1]:
+        sent, arrivals = await through(
+            (ends[0], ends[1]), lambda now_s: min(50, 500 * (now_s - begin_s)), begin_s + 0.4, 100
+        )
+    assert (sent, len(arrivals.times_s)) == (50, 50)
+    assert arrivals.until(begin_s + 0.05) <= 25 * 100 < arrivals.until(begin_s + 1) == 5000
+
+
+def test_segments_that_the_air_took_are_counted() -> None:
+    loss = RandomLoss(0.1, (1,))
+    lost = sum(loss.strikes() for _ in range(1000))
+    assert (loss.struck, loss.asked) == (lost, 1000)
+    assert 60 < lost < 140
