@@ -46,7 +46,7 @@ def host_of(settings: RunSettings) -> AbstractAsyncContextManager[Host]:
 async def hosted(time_scale: float, training_processes: int | None) -> AsyncIterator[Host]:
     """In wall time."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    _settle_memory()
+    settle_memory()
     loop = asyncio.get_running_loop()
     # More threads than cores would only take the interpreter from one another.
     loop.set_default_executor(ThreadPoolExecutor(os.cpu_count(), "crypto", _yield_to_links))
@@ -67,7 +67,7 @@ async def hosted_virtually(settings: RunSettings) -> AsyncIterator[Host]:
     loop = asyncio.get_running_loop()
     if not isinstance(loop, VirtualLoop):
         raise TypeError("a virtual host needs a virtual loop")
-    _settle_memory()
+    settle_memory()
     timer, scale = LoopTimer(loop), settings.time_scale
     cpu = HeldClock(loop, here_and_now)
     with ExitStack() as stack:
@@ -83,7 +83,7 @@ async def hosted_virtually(settings: RunSettings) -> AsyncIterator[Host]:
         yield Host(timer, HeldClock(loop, submit), cpu, scale, run_clock(scale), _at_once)
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """What torch and the rest leave in memory takes a full collection 0.2 s to walk: not again."""
     gc.collect()
     gc.freeze()

@@ -82,6 +82,7 @@ def without_delays(network: "Network") -> "Network":
 
 
 async def _verify(fleet: "Fleet", sites: "Sequence[Site]", net: str, quick: bool) -> "Verification":
+    from commands.hosting import settle_memory
     from commands.verification.far_end import far_end
     from commands.verification.judgement import Verification
     from commands.verification.losses import losses
@@ -95,6 +96,7 @@ async def _verify(fleet: "Fleet", sites: "Sequence[Site]", net: str, quick: bool
     effort = QUICK if quick else FULL
     kinds = list({site.network.name: site for site in reversed(sites)}.values())[::-1]
     timer = timer_for(asyncio.get_running_loop())
+    settle_memory()  # as a run does
     try:
         async with far_end() as far:
             host_s = await plain_round_trip_s(far, effort.pings)

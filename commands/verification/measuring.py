@@ -53,7 +53,7 @@ class Effort:
 
 
 FULL = Effort(1.5, 25, (100_000, 1_000_000), 8.0, 1_000_000, 5, 10.0, 2)
-QUICK = Effort(0.7, 10, (100_000,), 2.0, 300_000, 3, 2.0, 3)
+QUICK = Effort(0.4, 8, (100_000,), 1.0, 300_000, 3, 2.0, 3)
 
 
 @dataclass(frozen=True, slots=True)
