@@ -66,7 +66,7 @@ def test_a_failed_run_says_why(config: Config, fake_run: Fake) -> None:
     assert "not measured" in text
 
 
-def test_modelled_crypto_is_labelled(config: Config, fake_run: Fake) -> None:
+def test_modelled_crypto_and_simulated_data_are_labelled(config: Config, fake_run: Fake) -> None:
     run = fake_run()
     run.whole()
     settings = config["run"]
@@ -74,6 +74,9 @@ def test_modelled_crypto_is_labelled(config: Config, fake_run: Fake) -> None:
     modelled = {**config, "run": {**settings, "crypto": "modelled"}}
     assert "MODELLED CRYPTO" in shown(fake_summary(modelled, run))
     assert "MODELLED CRYPTO" not in shown(fake_summary(config, run))
+    made_up = {**config, "run": {**settings, "simulated_data": True}}
+    assert "SIMULATED DATA" in shown(fake_summary(made_up, run))
+    assert "SIMULATED DATA" not in shown(fake_summary(config, run))
 
 
 @pytest.mark.parametrize(
