@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from netem.device import DeviceLinks
-from netem.shaper import SocketSide, hide_nothing
+from netem.socket_side import SocketSide, hide_nothing
 from netem.virtual.loop import VirtualLoop
 
 P = TypeVar("P", bound=asyncio.Protocol)

@@ -1,8 +1,8 @@
 """Shaping at the transport: an asyncio transport and protocol around a real connection.
 
 The application keeps its protocol and sees a transport (`ShapedTransport`); the socket sees a
-protocol (`SocketSide`). In between, bytes cross the device's links. Neither side knows. With TLS
-shaping sits above it: the plaintext is paced, and records' overhead is not counted.
+protocol (`netem.socket_side`). In between, bytes cross the device's links. Neither side knows.
+With TLS shaping sits above it: the plaintext is paced, and records' overhead is not counted.
 
 A connection asks and is answered: an answer counts as sent when the last of its request had come,
 since the peer's own time is the host's, whose lateness is no part of the emulation. A peer that
@@ -14,23 +14,18 @@ cross before it closes the socket; `abort` drops everything at once.
 
 import asyncio
 import math
-import socket
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from netem.channel import Phantom, Piece, Signal
 from netem.device import DeviceLinks
 
-P = TypeVar("P", bound=asyncio.Protocol)
 Buffer = bytes | bytearray | memoryview
 
 BULK_BYTES = 65536
 """A request of so many is one that others wait for: the peer's lateness in taking it in counts."""
-
-_NOTSENT_LOWAT_BYTES = 16384
-"""With more than this unsent the kernel asks for no more: what waits shall wait in our queue."""
 
 
 class ShapedTransport(asyncio.Transport):
@@ -310,40 +305,6 @@ class ShapedTransport(asyncio.Transport):
             self.abort()
 
 
-class SocketSide(asyncio.Protocol, Generic[P]):
-    """The socket's side of a shaped connection: the protocol that the real transport drives."""
-
-    def __init__(self, protocol: P, links: DeviceLinks) -> None:
-        self.protocol = protocol
-        self._links = links
-        self.transport: ShapedTransport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("only streams can be shaped")
-        hide_nothing(transport.get_extra_info("socket"))
-        self.transport = ShapedTransport(transport, self.protocol, self._links)
-        self.protocol.connection_made(self.transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.transport.socket_received(data)
-
-    def phantom_received(self, phantom: Phantom) -> None:
-        self.transport.socket_received(phantom)
-
-    def eof_received(self) -> bool:
-        return self.transport.socket_ended()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.transport.socket_lost(exc)
-
-    def pause_writing(self) -> None:
-        self.transport.socket_full()
-
-    def resume_writing(self) -> None:
-        self.transport.socket_has_room()
-
-
 class _End:
     """A `netem.channel.Receiver`."""
 
@@ -363,12 +324,3 @@ def _next_joined(items: deque[Piece | Signal]) -> Piece | Signal:
         pieces.append(piece)
         items.popleft()
     return b"".join(pieces) if len(pieces) > 1 else first
-
-
-def hide_nothing(sock: socket.socket | None) -> None:
-    """Keep the kernel from buffering what the links should hold back."""
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOTSENT_LOWAT_BYTES)

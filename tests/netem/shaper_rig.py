@@ -7,7 +7,8 @@ from typing import Any
 from netem.device import DeviceLinks, LinkPair
 from netem.link import LinkParameters
 from netem.pipe import QUEUE_S
-from netem.shaper import ShapedTransport, SocketSide
+from netem.shaper import ShapedTransport
+from netem.socket_side import SocketSide
 from netem.timer import ManualTimer
 
 RATE = 1e6

@@ -5,7 +5,8 @@ import pytest
 from netem.device import DeviceLinks, LinkPair
 from netem.link import LinkParameters, wire_bytes
 from netem.present import OwnPresent
-from netem.shaper import BULK_BYTES, SocketSide
+from netem.shaper import BULK_BYTES
+from netem.socket_side import SocketSide
 from netem.tcp.parameters import TcpParameters
 from netem.timer import ManualTimer
 from tests.netem.shaper_rig import DELAY_S, RATE, Application, Socket
