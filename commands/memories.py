@@ -83,7 +83,7 @@ class Memories:
         """The run is over."""
         self.close()
         self.path.unlink(missing_ok=True)
-        if self.path.parent.exists():
+        with suppress(OSError):  # nothing was kept, or somebody else's file lies there
             self.path.parent.rmdir()
 
     def close(self) -> None:

@@ -83,3 +83,13 @@ def test_what_clients_did_not_keep_is_refused(tmp_path: Path, raw: object) -> No
     path.write_bytes(msgpack.packb(raw))
     with pytest.raises(RunFolderError, match="must be what clients kept"):
         Memories(tmp_path).resume(1)
+
+
+def test_what_was_kept_goes_when_the_run_is_over_and_nothing_else(tmp_path: Path) -> None:
+    memories = Memories(tmp_path)
+    memories.forget()
+    memories.keep(0, 1, state(1, 0))
+    other = memories.path.parent / "somebody's"
+    other.write_text("file")
+    memories.forget()
+    assert list(memories.path.parent.iterdir()) == [other]
