@@ -44,8 +44,8 @@ def encode(pattern: Pattern, held: Pattern | None = None) -> bytes:
 
 
 def decode(data: bytes, coordinates: int, held: Pattern | None = None) -> Pattern:
-    """Raises ProtocolError for what is no pattern of a model of that size; takes room in proportion to
-    `coordinates`, whatever the data say."""
+    """Raises ProtocolError for what is no pattern of a model of that size; takes room in proportion
+    to `coordinates`, whatever the data say."""
     if not _HEAD.size <= len(data) <= most_bytes(coordinates):
         raise ProtocolError("pattern: has no length of a pattern")
     format_, form, parameter, version, base, size, gaps = _HEAD.unpack_from(data)
