@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import results_clip
+from benchmarks import results_clip, results_fedsparsify
 from benchmarks.results_measured import Study, spread
 from commands.cli import build_parser
 from commands.compare import grid_of
@@ -70,6 +70,25 @@ def test_another_grid_is_refused(
     assert results_clip.PAGE.main([str(other), "--page", str(tmp_path / "page.md")]) == 2
     assert "holds other runs than the experiment clip-cifar10" in capsys.readouterr().err
     assert not (tmp_path / "page.md").exists()
+
+
+def test_sparsities_are_paired_with_dense_training(tmp_path: Path) -> None:
+    words = "compare --experiment fedsparsify-digits --quick"
+    made = Sweep.create(
+        tmp_path / "fedsparsify-digits", grid_of(build_parser().parse_args(words.split())), None
+    )
+    for cell in made.cells:
+        finished(made.path, cell)
+    study = Study(made.path)
+    assert study.baseline == ("sparsity", 0.0)
+    for run in study.runs():
+        assert run.base is not None
+        assert run.base["strategy"] == run.cell.settings.strategy
+    page = tmp_path / "results.md"
+    assert results_fedsparsify.PAGE.main([str(made.path), "--page", str(page)]) == 0
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| fedsparsify-")]
+    assert [row.split("|")[2].strip() for row in rows[:3]] == ["0.0", "0.95", "0.99"]
+    assert (tmp_path / "results" / "fedsparsify-digits.svg").exists()
 
 
 def test_spreads() -> None:
