@@ -122,7 +122,8 @@ def test_the_table_fits_a_narrow_terminal(
     monkeypatch.setenv("COLUMNS", "80")
     ended = command(*words("attack {run} --examples 20 --shadows 0", run=runs / "secagg"))
     assert ended.code == 0, ended.err
-    assert max(map(len, ended.out.splitlines())) <= 80
+    told = [line for line in ended.out.splitlines() if not line.startswith("all figures: ")]
+    assert max(map(len, told)) <= 80  # a path stays whole, to be copied
     assert "digits · fedsparsify-global · secagg" in ended.out
     assert "global model" in ended.out
     assert "…" not in ended.out
