@@ -63,6 +63,7 @@ def conditions(study: Study) -> str:
     settings = study.sweep.cells[0].settings
     finished, planned = len(study.sweep.finished()), len(study.sweep.cells)
     clients = {run.summary["clients"] for run in study.runs()}
+    made_up = any(run.summary.get("data") == "simulated" for run in study.runs())
     over = f" over {clients.pop()} clients" if len(clients) == 1 else ""
     size = f"{settings.train_examples or 'all'} training examples{over}, "
     size += f"{settings.rounds} rounds, of which {settings.warmup_rounds} of warm-up; "
@@ -70,7 +71,9 @@ def conditions(study: Study) -> str:
     how = "training and cryptography" if settings.training == "modelled" else "cryptography"
     modelled = f"{how} charged, not computed; " if settings.crypto == "modelled" else ""
     missing = "" if finished == planned else f" **{finished} of {planned} runs are finished.**"
-    return f"{size}{seeds} in all; {modelled}virtual clock, `{settings.aggregation}`.{missing}"
+    label = "**SIMULATED DATA.** " if made_up else ""
+    told = f"{size}{seeds} in all; {modelled}virtual clock, `{settings.aggregation}`."
+    return f"{label}{told}{missing}"
 
 
 def _data(study: Study) -> str:

@@ -39,8 +39,9 @@ def percent(value: Spread | None) -> str:
 def changed(metric: Metric, value: Spread | None) -> str:
     if value is None:
         return "–"
-    around = "" if value.deviation is None else f" ± {metric.change(value.deviation):.1f}"
-    return f"{metric.change(value.mean):+.1f}{around}"
+    digits = 2 if metric.unit else 1
+    around = "" if value.deviation is None else f" ± {metric.change(value.deviation):.{digits}f}"
+    return f"{metric.change(value.mean):+.{digits}f}{around}"
 
 
 def _times(value: Spread, by: float) -> Spread:
