@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks import results_tables
+from benchmarks import results_attacks, results_tables
 from benchmarks.results_measured import Metric, Played, Spread, Study, spread
 from benchmarks.results_plots import lines
 from benchmarks.results_words import (
@@ -22,9 +22,10 @@ def of_study(study: Study) -> list[str]:
     rows = study.rows()
     if not rows:
         return []
+    attacks = results_attacks.of_runs([run.path for run in study.runs()])
     if study.baseline[0] != "sparsity":
-        return [*results_tables.of_study(study), *_traffic(study, rows), ""]
-    return [*_by_sparsity(study, rows), "", *_traffic(study, rows), ""]
+        return [*results_tables.of_study(study), *_traffic(study, rows), "", *attacks]
+    return [*_by_sparsity(study, rows), "", *_traffic(study, rows), "", *attacks]
 
 
 def charts(study: Study) -> Iterator[tuple[str, Chart]]:

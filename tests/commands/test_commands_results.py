@@ -1,10 +1,11 @@
 """The results page: only from comparisons of shipped experiments, and it says what is missing."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks import results_clip, results_fedsparsify
+from benchmarks import results_attacks, results_clip, results_fedsparsify
 from benchmarks.results_measured import Study, spread
 from commands.cli import build_parser
 from commands.compare import grid_of
@@ -72,11 +73,15 @@ def test_another_grid_is_refused(
     assert not (tmp_path / "page.md").exists()
 
 
+def membership(path: Path) -> Sweep:
+    """Nothing of it is played."""
+    words = "compare --experiment fedsparsify-membership --quick"
+    grid = grid_of(build_parser().parse_args(words.split()))
+    return Sweep.create(path / "fedsparsify-membership", grid, None)
+
+
 def test_sparsities_are_paired_with_dense_training(tmp_path: Path) -> None:
-    words = "compare --experiment fedsparsify-digits --quick"
-    made = Sweep.create(
-        tmp_path / "fedsparsify-digits", grid_of(build_parser().parse_args(words.split())), None
-    )
+    made = membership(tmp_path)
     for cell in made.cells:
         finished(made.path, cell)
     study = Study(made.path)
@@ -86,9 +91,35 @@ def test_sparsities_are_paired_with_dense_training(tmp_path: Path) -> None:
         assert run.base["strategy"] == run.cell.settings.strategy
     page = tmp_path / "results.md"
     assert results_fedsparsify.PAGE.main([str(made.path), "--page", str(page)]) == 0
-    rows = [line for line in page.read_text().splitlines() if line.startswith("| fedsparsify-")]
-    assert [row.split("|")[2].strip() for row in rows[:3]] == ["0.0", "0.95", "0.99"]
-    assert (tmp_path / "results" / "fedsparsify-digits.svg").exists()
+    text = page.read_text()
+    assert [line.split("|")[1].strip() for line in text.splitlines() if "| 0." in line][:2] == [
+        "0.0",
+        "0.95",
+    ]
+    assert "AUC of" not in text
+    assert (tmp_path / "results" / "fedsparsify-membership.svg").exists()
+
+
+def test_what_attacks_found_stands_beside_and_how_many_runs_they_judged(tmp_path: Path) -> None:
+    made = membership(tmp_path)
+    paths = [made.path / cell.name for cell in made.cells]
+    auc = {"value": 0.625, "low": 0.5, "high": 0.75}
+    target = {
+        "target": "update",
+        "question": "whose",
+        "round": 9,
+        "attacks": {"loss": {"auc": auc}},
+    }
+    fit = {kind: {"accuracy": 0.5} for kind in ("members", "others")}
+    result = {"sparsity": 0.95, "settings": {"seed": 0}, "targets": [target], "fit": fit}
+    paths[1].mkdir(parents=True)
+    (paths[1] / "attack.json").write_text(json.dumps(result))
+    assert results_attacks.of_runs(paths[:1]) == []
+    lines = results_attacks.of_runs(paths)
+    assert lines[0] == "**1 of 2 runs were attacked.**"
+    assert "| AUC of | by | 95% pruned, 1 seed |" in lines
+    assert "| update of round 9, whose | `loss` | 0.625 (0.500 to 0.750) |" in lines
+    assert "| accuracy of the global model on others |  | 0.500 |" in lines
 
 
 def test_spreads() -> None:
