@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from commands.emulation import Site
     from commands.verification.far_end import FarEnd
     from commands.verification.judgement import HostFigures, Verification
-    from commands.verification.measuring import Effort, LinkResult, NewMetered
+    from commands.verification.measuring import Bench, LinkResult, NewMetered
     from netem.timer import Timer
     from profiles import Fleet, Network
 
@@ -83,36 +84,44 @@ def without_delays(network: "Network") -> "Network":
 
 async def _verify(fleet: "Fleet", sites: "Sequence[Site]", net: str, quick: bool) -> "Verification":
     from commands.hosting import settle_memory
+    from commands.verification.bounds import TRANSFER, TRANSFER_KERNEL
     from commands.verification.far_end import far_end
     from commands.verification.judgement import Verification
     from commands.verification.losses import losses
-    from commands.verification.measuring import FULL, QUICK, one_link, plain_round_trip_s
+    from commands.verification.measuring import FULL, QUICK, Bench, one_link, plain_round_trip_s
     from commands.verification.one_round import one_round
     from commands.verification.players import playing, traced
+    from commands.verification.repeating import Repeats
     from commands.verification.replays import replays
     from commands.verification.shares import shares
     from netem.timer import timer_for
 
-    effort = QUICK if quick else FULL
+    effort, bound = QUICK if quick else FULL, TRANSFER if net == "stream" else TRANSFER_KERNEL
     kinds = list({site.network.name: site for site in reversed(sites)}.values())[::-1]
-    timer = timer_for(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    timer, single = timer_for(loop), Repeats(effort.repeats_s, loop.time)
+    together = Repeats(2 * effort.repeats_s, loop.time)
     settle_memory()  # as a run does
     try:
         async with far_end() as far:
             host_s = await plain_round_trip_s(far, effort.pings)
-            host = await _host(timer, host_s)
-            async with _metered(net, sites, far, timer) as new:
-                links = [await one_link(site, new, far, effort, host_s) for site in kinds]
-                lost = await losses(kinds, new, far, effort, net)
-                everybody = await one_round(
-                    sites, playing(fleet, sites, (net, timer), new), far, effort
+            host, means = await _host(timer, host_s), (far, timer)
+            async with _metered(net, sites, *means) as new:
+                bench = Bench(new, far, effort, single, bound)
+                links = [await one_link(site, bench, host_s) for site in kinds]
+                lost = await losses(kinds, bench, net)
+                steady, players = all(link.steady for link in links), (net, timer)
+                everybody, rounds = await together.judged(
+                    partial(one_round, sites, playing(fleet, sites, players, new), far, effort),
+                    lambda found: found.off(steady),
                 )
-            replayed = await replays(traced(fleet), net, (far, timer), effort)
-            shared = [] if net != "stream" else await shares(fleet, sites, (far, timer), effort)
-            kernel = [] if quick or net != "stream" else await _kernel(kinds, far, timer, effort)
+            replayed = await replays(traced(fleet), net, means, effort, together)
+            at_once = fleet, sites, means, effort
+            shared = [] if net != "stream" else await shares(*at_once, together)
+            kernel = [] if quick or net != "stream" else await _kernel(kinds, links, timer, bench)
     finally:
         timer.close()
-    of_links = host, tuple(links), tuple(kernel), everybody
+    of_links = host, tuple(links), tuple(kernel), replace(everybody, tried=rounds)
     of_rest = tuple(lost), tuple(replayed), tuple(shared), unchecked_of(fleet, net)
     return Verification(fleet.name, net, len(sites), *of_links, *of_rest)
 
@@ -136,19 +145,21 @@ def unchecked_of(fleet: "Fleet", net: str) -> tuple[str, ...]:
 
 
 async def _kernel(
-    kinds: "Sequence[Site]", far: "FarEnd", timer: "Timer", effort: "Effort"
+    kinds: "Sequence[Site]", links: "Sequence[LinkResult]", timer: "Timer", bench: "Bench"
 ) -> "list[LinkResult]":
     """The same transfers with the kernel's TCP, where this system lets us have packet links."""
     from commands.nets import Net, check_possible
-    from commands.verification.measuring import transfers_of
+    from commands.verification.kernels import kernels_of
 
     try:
         check_possible(Net("packet"), kinds)
     except BadInput as error:
         print(f"no comparison with the kernel's TCP: {error}", file=sys.stderr)
         return []
-    async with _metered("packet", kinds, far, timer) as new:
-        return [await transfers_of(site, new, far, effort) for site in kinds]
+    async with _metered("packet", kinds, bench.far, timer) as new:
+        theirs = replace(bench, new=new)
+        pairs = zip(kinds, links, strict=True)
+        return [await kernels_of(site, link, theirs) for site, link in pairs]
 
 
 @asynccontextmanager

@@ -3,28 +3,31 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 
+from commands.verification.bounds import (
+    JAIN,
+    JITTER,
+    LAST,
+    RATE,
+    RATE_TOGETHER,
+    RATE_TOGETHER_MEDIAN,
+    RTT_S,
+    SUM,
+    TRANSFER,
+    TRANSFER_KERNEL,
+    jitter_off,
+    late_off,
+    rate_off,
+    transfer_off,
+    trip_off,
+)
+from commands.verification.figure import Pair
+from commands.verification.kernels import against_kernel
 from commands.verification.losses import LossResult, interval
-from commands.verification.measuring import LinkResult, Pair
+from commands.verification.measuring import LinkResult
 from commands.verification.one_round import RoundResult
 from commands.verification.replays import ReplayResult
-from commands.verification.shares import JAIN, SUM, ShareResult
-
-RATE, RATE_TOGETHER, RATE_TOGETHER_MEDIAN = 0.01, 0.02, 0.005
-"""Relative; of one link by itself, of any of all at once, and of their median."""
-LAST, LAST_S = 0.02, 0.01
-"""Relative to a round, as for a run's (docs/output.md), and never less than this."""
-RTT_S = 0.0015
-JITTER = 0.35
-"""Relative: three standard errors of the spread of some 25 exchanges, and what is our own."""
-TRANSFER, TRANSFER_S = 0.03, 0.005
-"""Against the link's own arithmetic: relative, and never less than this."""
-TRANSFER_KERNEL = 0.08
-"""Relative, between the model's times and those of the kernel's TCP, which packet and kernel links
-have."""
-HEADROOM = 0.7
-"""Of one core: an event loop that is busier than this makes everybody late."""
+from commands.verification.shares import ShareResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,58 +59,38 @@ class Verification:
     """What the fleet asks for and nothing here measures, a line each."""
 
     @property
-    def median_error(self) -> float | None:
-        known = [abs(e) for _, _, e in self.round.errors if e is not None]
-        return median(known) if known else None
-
-    @property
-    def worst_error(self) -> float | None:
-        return max((abs(e) for _, _, e in self.round.errors if e is not None), default=None)
-
-    @property
-    def in_time(self) -> int:
-        """Devices that were through with it late by no more than a round may be late."""
-        allowed_s = max(LAST * self.round.last.asked, LAST_S)
-        late_s = ((pair.delivered or math.inf) - pair.asked for pair in self.round.taken)
-        return sum(late <= allowed_s for late in late_s)
-
-    @property
-    def core_share(self) -> float:
-        """Of one core, while the round's transfers should have lasted."""
-        return self.round.cpu_s / self.round.transfers_s
-
-    def carries_in_rounds(self) -> int:
-        """How many devices like this fleet's a host that it has to itself can take through a round:
-        by the processor time that this took, and never more than were in time where not all were.
-        """
-        by_time = math.floor(self.clients * HEADROOM / self.core_share)
-        return by_time if self.in_time == self.clients else min(by_time, self.in_time)
-
-    def carries_at_full_rate(self, busy_share: float) -> int:
-        """How many could transfer without a pause at their full rates, on a host that is so busy
-        besides: no round asks for that."""
-        needed = self.round.cpu_s / self.round.gbit * self.round.gbit_per_s
-        free = HEADROOM * max(0.0, 1 - busy_share)
-        return math.floor(self.clients * free / needed)
+    def repeated(self) -> int:
+        """Figures that were off at first and measured twice again."""
+        pairs = [p for link in (*self.links, *self.kernel) for p in link.figures]
+        pairs += [loss.transfers for loss in self.losses if loss.transfers is not None]
+        counts = [len(self.round.tried), *(len(one.tried) for one in self.replays)]
+        counts += [len(one.tried) for one in self.shares]
+        return sum(pair.repeated for pair in pairs) + sum(count > 1 for count in counts)
 
     def broken(self) -> list[str]:
         """One line for each figure outside its bound. Single devices' rates are judged where the
         host could carry all of them at once; otherwise only whom a round would wait for."""
-        transfer = TRANSFER if self.net == "stream" else TRANSFER_KERNEL
-        rules = [rule for link in self.links for rule in _of_link(link, transfer)]
+        bound = TRANSFER if self.net == "stream" else TRANSFER_KERNEL
+        rules = [rule for link in self.links for rule in _of_link(link, bound)]
         rules += [rule for loss in self.losses for rule in _of_loss(loss)]
         rules += [_of_replay(replay) for replay in self.replays if not replay.within]
         rules += [rule for share in self.shares for rule in _of_share(share)]
-        if all(map(_steady, self.links)):
-            rules += _of_round(self.round.last)
-        if self.carries_at_full_rate(0.0) >= self.clients:
-            rules += _of_rates(self.median_error, self.worst_error)
+        if all(link.steady for link in self.links):
+            rules += _of_last(self.round)
+        if self.round.rates_judged():
+            rules += _of_rates(self.round)
         return rules + list(_of_kernel(self.links, self.kernel))
 
 
-def _of_round(last: Pair) -> Iterator[str]:
-    if last.delivered is None or last.delivered - last.asked > max(LAST * last.asked, LAST_S):
-        yield f"all at once: a round off by {last.error or 0.0:+.1%}, bound {LAST:.0%}"
+def _again(tried: int) -> str:
+    """Whether it was seen more than once."""
+    return f", the middle one of {tried}" if tried > 1 else ""
+
+
+def _of_last(found: RoundResult) -> Iterator[str]:
+    if late_off(found.last) > 1:
+        off = f"{found.last.error or 0.0:+.1%}, bound {LAST:.0%}"
+        yield f"all at once: a round off by {off}{_again(len(found.tried))}"
 
 
 def _of_loss(loss: LossResult) -> Iterator[str]:
@@ -117,10 +100,9 @@ def _of_loss(loss: LossResult) -> Iterator[str]:
         share = f"{loss.lost} of {loss.sent} ({low:.2%} to {high:.2%})"
         yield f"{where}: {loss.asked:.2%} asked, {share} lost"
     pair = loss.transfers
-    if pair is None or pair.delivered is None:
-        return
-    if abs(pair.delivered - pair.asked) > max(loss.allowed * pair.asked, loss.count * TRANSFER_S):
-        yield f"{where}: transfers off by {pair.error or 0.0:+.0%}, bound {loss.allowed:.0%}"
+    if pair is not None and loss.off > 1:
+        off = f"{pair.error or 0.0:+.0%}, bound {loss.allowed:.0%}{_again(len(pair.tried))}"
+        yield f"{where}: transfers off by {off}"
 
 
 def _of_replay(replay: ReplayResult) -> str:
@@ -130,59 +112,61 @@ def _of_replay(replay: ReplayResult) -> str:
     worst = replay.worst
     off = (worst.delivered or 0.0) / worst.asked - 1 if worst.asked else math.inf
     window = f"{replay.window_s:g} s from {worst.what}"
-    return f"{where}: {window} off by {off:+.2%}, bound {replay.bound:.0%}"
+    again = _again(len(replay.tried))
+    return f"{where}: {window} off by {off:+.2%}, bound {replay.bound:.0%}{again}"
 
 
 def _of_share(share: ShareResult) -> Iterator[str]:
-    where = f"shared {share.name} {share.what}"
+    where, again = f"shared {share.name} {share.what}", _again(len(share.tried))
     if share.sum.error is not None and abs(share.sum.error) > SUM:
-        yield f"{where}: sum off by {share.sum.error:+.1%}, bound {SUM:.0%}"
+        yield f"{where}: sum off by {share.sum.error:+.1%}, bound {SUM:.0%}{again}"
     if share.jain is not None and share.jain < JAIN:
-        yield f"{where}: Jain's index {share.jain:.4f}, bound {JAIN}"
+        yield f"{where}: Jain's index {share.jain:.4f}, bound {JAIN}{again}"
 
 
 def _of_link(link: LinkResult, bound: float) -> Iterator[str]:
     for rate in link.rates:
         # With loss a sender does not fill the link: that is no error of the emulation.
-        if rate.error is not None and link.loss == 0 and abs(rate.error) > RATE:
-            yield f"{link.network}: rate {rate.what} off by {rate.error:+.2%}, bound {RATE:.0%}"
-    off_s = None if link.rtt.delivered is None else link.rtt.delivered - link.rtt.asked
-    if off_s is not None and link.jitter is None and abs(off_s) > RTT_S:
-        yield f"{link.network}: round trip off by {off_s * 1e3:+.2f} ms, bound {RTT_S * 1e3:g} ms"
-    wander = None if link.jitter is None else link.jitter.error
-    if wander is not None and abs(wander) > JITTER:
-        yield f"{link.network}: jitter off by {wander:+.0%}, bound {JITTER:.0%}"
-    for transfer in link.transfers if _steady(link) else ():
+        if link.loss == 0 and rate_off(rate) > 1:
+            again = _again(len(rate.tried))
+            yield f"{link.network}: rate {rate.what} {_off(rate, 2)}, bound {RATE:.0%}{again}"
+    if link.jitter is not None and jitter_off(link.jitter) > 1:
+        again = _again(len(link.jitter.tried))
+        yield f"{link.network}: jitter {_off(link.jitter, 0)}, bound {JITTER:.0%}{again}"
+    trip, again = link.rtt, _again(len(link.rtt.tried))
+    if link.jitter is None and trip_off(trip) > 1:
+        off_ms = 1e3 * ((trip.delivered or math.inf) - trip.asked)
+        yield f"{link.network}: round trip off by {off_ms:+.2f} ms, bound {RTT_S * 1e3:g} ms{again}"
+    for transfer in link.transfers if link.steady else ():
         yield from _of_transfer(link.network, transfer, bound)
-
-
-def _steady(link: LinkResult) -> bool:
-    """Where delays wander or packets get lost, what one transfer takes is chance's."""
-    return link.jitter is None and link.loss == 0
 
 
 def _of_transfer(
     network: str, transfer: Pair, bound: float, against: str = "its model"
 ) -> Iterator[str]:
-    if transfer.delivered is None:
-        return
-    if abs(transfer.delivered - transfer.asked) > max(bound * transfer.asked, TRANSFER_S):
-        off = transfer.delivered / transfer.asked - 1
-        yield f"{network}: {transfer.what} off by {off:+.1%} against {against}, bound {bound:.0%}"
+    if transfer_off(transfer, bound) > 1:
+        judged = f"{_off(transfer, 1)} against {against}, bound {bound:.0%}"
+        yield f"{network}: {transfer.what} {judged}{_again(len(transfer.tried))}"
 
 
-def _of_rates(middle: float | None, worst: float | None) -> Iterator[str]:
+def _off(pair: Pair, digits: int) -> str:
+    return "not measured" if pair.error is None else f"off by {pair.error:+.{digits}%}"
+
+
+def _of_rates(found: RoundResult) -> Iterator[str]:
+    middle, worst, again = found.median_error, found.worst_error, _again(len(found.tried))
     if middle is not None and middle > RATE_TOGETHER_MEDIAN:
-        yield f"all at once: median rate error {middle:.2%}, bound {RATE_TOGETHER_MEDIAN:.1%}"
+        bound = f"{RATE_TOGETHER_MEDIAN:.1%}"
+        yield f"all at once: median rate error {middle:.2%}, bound {bound}{again}"
     if worst is not None and worst > RATE_TOGETHER:
-        yield f"all at once: worst rate error {worst:.2%}, bound {RATE_TOGETHER:.0%}"
+        yield f"all at once: worst rate error {worst:.2%}, bound {RATE_TOGETHER:.0%}{again}"
 
 
 def _of_kernel(links: Sequence[LinkResult], kernel: Sequence[LinkResult]) -> Iterator[str]:
-    theirs = {(k.network, t.what): t.delivered for k in kernel for t in k.transfers}
+    theirs = {(k.network, t.what): t for k in kernel for t in k.transfers}
     for link in links:
-        for mine in link.transfers if _steady(link) else ():
+        for mine in link.transfers if link.steady else ():
             other = theirs.get((link.network, mine.what))
             if other is not None:
-                against = Pair(mine.what, other, mine.delivered)
+                against = against_kernel(mine, other)
                 yield from _of_transfer(link.network, against, TRANSFER_KERNEL, "the kernel's TCP")

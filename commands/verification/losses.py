@@ -5,17 +5,20 @@ import asyncio
 import math
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean, stdev
 
 import aiohttp
 
 from commands.emulation import Site, links_of
 from commands.nets import Net, opened
+from commands.verification.bounds import transfer_off
 from commands.verification.datagrams import through
-from commands.verification.far_end import FarEnd, download, upload
-from commands.verification.measuring import Effort, NewMetered, Pair
+from commands.verification.far_end import download, upload
+from commands.verification.figure import Pair
+from commands.verification.measuring import Bench
 from commands.verification.prediction import affordable_bytes, transfer_s
 from netem.access import StreamAccess
 from netem.fidelity import FidelityMeter
@@ -56,6 +59,13 @@ class LossResult:
         return self.lost / self.sent if self.sent else None
 
     @property
+    def off(self) -> float:
+        """How far off the transfers are, as a multiple of the bound."""
+        if self.transfers is None:
+            return 0.0
+        return transfer_off(self.transfers, self.allowed, self.count)
+
+    @property
     def by_chance(self) -> bool:
         """Whether so many may well be lost if each is with the share asked for."""
         low, high = interval(self.lost, self.sent)
@@ -72,56 +82,55 @@ def interval(count: int, of: int) -> tuple[float, float]:
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-async def losses(
-    sites: Sequence[Site], new: NewMetered, far: FarEnd, effort: Effort, net: str
-) -> list[LossResult]:
+async def losses(sites: Sequence[Site], bench: Bench, net: str) -> list[LossResult]:
     """Of those whose networks lose packets, one of each kind."""
     lossy = [site for site in sites if site.network.transport.loss]
+    ways = [(site, up) for site in lossy for up in (True, False)]
     if net == "stream":
-        return [found for site in lossy for found in await _of_streams(site, new, far, effort)]
+        return [await _settled(partial(_of_streams, *way, bench), bench) for way in ways]
     counted = await _counted(lossy, net)
     return [
-        await _of_kernels(site, up, (new, far, effort), counted[site.network.name, up])
-        for site in lossy
-        for up in (True, False)
+        await _settled(partial(_of_kernels, site, up, bench, counted[site.network.name, up]), bench)
+        for site, up in ways
     ]
 
 
-async def _of_streams(site: Site, new: NewMetered, far: FarEnd, effort: Effort) -> list[LossResult]:
+async def _settled(measure: Callable[[], Awaitable[LossResult]], bench: Bench) -> LossResult:
+    """By what the loss makes of transfers; what was lost is chance's, whatever the host does."""
+    found, tried = await bench.repeats.judged(measure, lambda loss: loss.off)
+    seconds = tuple(one.transfers.delivered for one in tried if one.transfers is not None)
+    return replace(found, transfers=found.transfers and replace(found.transfers, tried=seconds))
+
+
+async def _of_streams(site: Site, up: bool, bench: Bench) -> LossResult:
     """Transfers over links of their own, all at once, and the same in arithmetic: equal seeds lose
     equal segments."""
-    found = []
-    for up in (True, False):
-        size = affordable_bytes(
-            links_of(site, 1.0, 0.0), up, effort.lossy_bytes, 2 * effort.seconds
-        )
-        seeded = [replace(site, seed=site.seed + number) for number in range(effort.seeds)]
-        known = [transfer_s(links_of(one, 1.0, 0.0), up, size) for one in seeded]
-        asked_s = [taken_s for taken_s in known if taken_s is not None]
-        work = (_moved(one, new, far, (up, size, number)) for number, one in enumerate(seeded))
-        moved = await asyncio.gather(*work) if len(asked_s) == len(known) else []
-        lost, sent = (sum(each[1][i] for each in moved) for i in (0, 1))
-        what = f"{len(moved)} × {size / 1e6:.2g} MB"
-        pair = Pair(what, sum(asked_s), sum(each[0] for each in moved)) if moved else None
-        asked = site.network.transport.loss
-        direction = "up" if up else "down"
-        found.append(
-            LossResult(site.network.name, direction, asked, sent, lost, pair, len(moved), PAIRED)
-        )
-    return found
+    effort = bench.effort
+    size = affordable_bytes(links_of(site, 1.0, 0.0), up, effort.lossy_bytes, 2 * effort.seconds)
+    seeded = [replace(site, seed=site.seed + number) for number in range(effort.seeds)]
+    known = [transfer_s(links_of(one, 1.0, 0.0), up, size) for one in seeded]
+    asked_s = [taken_s for taken_s in known if taken_s is not None]
+    work = (_moved(one, bench, (up, size, number)) for number, one in enumerate(seeded))
+    moved = await asyncio.gather(*work) if len(asked_s) == len(known) else []
+    lost, sent = (sum(each[1][i] for each in moved) for i in (0, 1))
+    what = f"{len(moved)} × {size / 1e6:.2g} MB"
+    pair = Pair(what, sum(asked_s), sum(each[0] for each in moved)) if moved else None
+    network, direction = site.network, "up" if up else "down"
+    asked = network.transport.loss
+    return LossResult(network.name, direction, asked, sent, lost, pair, len(moved), PAIRED)
 
 
 async def _moved(
-    site: Site, new: NewMetered, far: FarEnd, what: tuple[bool, int, int]
+    site: Site, bench: Bench, what: tuple[bool, int, int]
 ) -> tuple[float, tuple[int, int]]:
     """Seconds of one transfer, and segments lost of how many in its direction."""
     up, size, number = what
-    access = new(site, FidelityMeter())
+    access = bench.new(site, FidelityMeter())
     name = f"{site.network.name} {number} {up}"
     try:
         async with aiohttp.ClientSession(connector=access.connector()) as session:
             start_s = asyncio.get_running_loop().time()
-            arrivals = await (upload if up else download)(session, far, name, size)
+            arrivals = await (upload if up else download)(session, bench.far, name, size)
             taken_s = arrivals.times_s[-1] - start_s
         counts = access.losses() if isinstance(access, StreamAccess) else ((0, 0), (0, 0))
         return taken_s, counts[0 if up else 1]
@@ -129,11 +138,9 @@ async def _moved(
         access.close()
 
 
-async def _of_kernels(
-    site: Site, up: bool, means: tuple[NewMetered, FarEnd, Effort], counted: tuple[int, int]
-) -> LossResult:
+async def _of_kernels(site: Site, up: bool, bench: Bench, counted: tuple[int, int]) -> LossResult:
     """The kernel's TCP, one transfer after the other, against the model's mean over many seeds."""
-    new, far, effort = means
+    effort = bench.effort
     size = affordable_bytes(links_of(site, 1.0, 0.0), up, effort.lossy_bytes, 2 * effort.seconds)
     seeded = (replace(site, seed=site.seed + number) for number in range(_SEEDS_FOR_MEAN))
     known = [transfer_s(links_of(one, 1.0, 0.0), up, size) for one in seeded]
@@ -141,7 +148,7 @@ async def _of_kernels(
     pair, allowed = None, UNPAIRED
     if len(asked_s) == len(known):
         taken_s = [
-            (await _moved(site, new, far, (up, size, number)))[0] for number in range(effort.seeds)
+            (await _moved(site, bench, (up, size, number)))[0] for number in range(effort.seeds)
         ]
         mean_s = fmean(asked_s)
         allowed += 3 * stdev(asked_s) / math.sqrt(effort.seeds) / mean_s

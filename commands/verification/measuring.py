@@ -2,14 +2,15 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
 from statistics import median, pstdev
 from typing import TypeVar
 
 import aiohttp
 
 from commands.emulation import Site, links_of
+from commands.verification.bounds import jitter_off, rate_off, transfer_off, trip_off
 from commands.verification.far_end import (
     PING_BYTES,
     Arrivals,
@@ -18,7 +19,9 @@ from commands.verification.far_end import (
     round_trips,
     upload,
 )
+from commands.verification.figure import Pair
 from commands.verification.prediction import affordable_bytes, ping_s, transfer_s
+from commands.verification.repeating import Repeats
 from netem.access import Access
 from netem.fidelity import FidelityMeter
 from netem.link import LinkParameters
@@ -30,9 +33,6 @@ _LEAST_ROUND_TRIPS = 16
 
 T = TypeVar("T")
 NewMetered = Callable[[Site, FidelityMeter], Access]
-
-
-Transfer = Callable[[aiohttp.ClientSession, FarEnd, str, int], Awaitable[Arrivals]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +50,24 @@ class Effort:
     window_s: float
     windows: int
     """How long, and how often, a trace is looked at."""
+    repeats_s: float
+    """What measuring single figures again may take in all; twice that of what is at once."""
 
 
-FULL = Effort(1.5, 25, (100_000, 1_000_000), 8.0, 1_000_000, 5, 10.0, 2)
-QUICK = Effort(0.4, 8, (100_000,), 1.0, 300_000, 3, 2.0, 3)
+FULL = Effort(1.5, 25, (100_000, 1_000_000), 8.0, 1_000_000, 5, 10.0, 2, 40.0)
+QUICK = Effort(0.4, 8, (100_000,), 1.0, 300_000, 3, 2.0, 3, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Asked against delivered, of one thing of one link."""
+class Bench:
+    """What single figures are measured with."""
 
-    what: str
-    asked: float
-    delivered: float | None
-
-    @property
-    def error(self) -> float | None:
-        """Relative."""
-        if self.delivered is None or not self.asked:
-            return None
-        return self.delivered / self.asked - 1
+    new: NewMetered
+    far: FarEnd
+    effort: Effort
+    repeats: Repeats
+    transfer_bound: float
+    """Relative, of a transfer against the link's own arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +81,17 @@ class LinkResult:
     loss: float
     transfers: tuple[Pair, ...]
 
+    @property
+    def figures(self) -> Iterator[Pair]:
+        yield from self.rates
+        yield self.rtt if self.jitter is None else self.jitter
+        yield from self.transfers
+
+    @property
+    def steady(self) -> bool:
+        """Where delays wander or packets get lost, what one transfer takes is chance's."""
+        return self.jitter is None and self.loss == 0
+
 
 def size_of(link: LinkParameters, rtt_s: float, effort: Effort) -> int:
     """Payload that fills the link long enough."""
@@ -95,62 +104,94 @@ async def plain_round_trip_s(far: FarEnd, count: int) -> float:
         return median(await round_trips(session, far, count, 0.005))
 
 
-async def one_link(
-    site: Site, new: NewMetered, far: FarEnd, effort: Effort, host_s: float
-) -> LinkResult:
+async def one_link(site: Site, bench: Bench, host_s: float) -> LinkResult:
     """Everything of one link by itself; `host_s` is what a round trip takes without it."""
-    pair, network = links_of(site, 1.0, 0.0), site.network
-    rates = []
-    for what, transfer, link in (("up", upload, pair.up), ("down", download, pair.down)):
-        count = size_of(link, network.rtt_s, effort)
-        if network.transport.loss:  # what it would take at full rate is not what it takes
-            count = affordable_bytes(pair, what == "up", count, 2 * effort.seconds)
+    network = site.network
+    rates = [await _rate(site, bench, up) for up in (True, False)]
+    rtt, jitter = await _trips(site, bench, host_s)
 
-        async def moved(
-            session: aiohttp.ClientSession, transfer: Transfer = transfer, count: int = count
-        ) -> Arrivals:
-            return await transfer(session, far, network.name, count)
+    def off(transfer: Pair) -> float:
+        return transfer_off(transfer, bench.transfer_bound) if is_steady(site) else 0.0
 
-        arrivals, _ = await over(site, new, moved)
-        rates.append(Pair(what, link.bytes_per_s, arrivals.wire_bytes_per_s(STEADY_FROM)))
-    wander = network.jitter
-    pause_s = 0.01 if wander is None else wander.correlation_s
-
-    async def pinged(session: aiohttp.ClientSession) -> list[float]:
-        return await round_trips(session, far, effort.pings, pause_s)
-
-    trips, _ = await over(site, new, pinged)
-    rtt = Pair("round trip", ping_s(pair, PING_BYTES) + host_s, median(trips))
-    jitter = None
-    if wander is not None:
-        jitter = Pair("jitter", math.sqrt(2) * wander.spread_s, pstdev(trips))
-    transfers = (await transfers_of(site, new, far, effort)).transfers
+    transfers = await transfers_of(site, bench, off)
     return LinkResult(network.name, tuple(rates), rtt, jitter, network.transport.loss, transfers)
 
 
-async def transfers_of(site: Site, new: NewMetered, far: FarEnd, effort: Effort) -> LinkResult:
-    """The transfers alone."""
-    transfers = [
-        await _timed(site, new, far, up, size) for up in (True, False) for size in effort.sizes
-    ]
-    known = tuple(t for t in transfers if t is not None)
-    rtt = Pair("round trip", site.network.rtt_s, None)
-    return LinkResult(site.network.name, (), rtt, None, site.network.transport.loss, known)
+def is_steady(site: Site) -> bool:
+    return site.network.jitter is None and not site.network.transport.loss
 
 
-async def _timed(site: Site, new: NewMetered, far: FarEnd, up: bool, size: int) -> Pair | None:
+async def _rate(site: Site, bench: Bench, up: bool) -> Pair:
+    pair, network = links_of(site, 1.0, 0.0), site.network
+    link, lossy = pair.up if up else pair.down, bool(network.transport.loss)
+    count = size_of(link, network.rtt_s, bench.effort)
+    if lossy:  # what it would take at full rate is not what it takes
+        count = affordable_bytes(pair, up, count, 2 * bench.effort.seconds)
+
+    async def moved(session: aiohttp.ClientSession) -> Arrivals:
+        return await (upload if up else download)(session, bench.far, network.name, count)
+
+    async def measured() -> Pair:
+        arrivals, _ = await over(site, bench.new, moved)
+        delivered = arrivals.wire_bytes_per_s(STEADY_FROM)
+        return Pair("up" if up else "down", link.bytes_per_s, delivered)
+
+    # With loss a sender does not fill the link: that is no error of the emulation.
+    return await bench.repeats.pair(measured, (lambda rate: 0.0) if lossy else rate_off)
+
+
+async def _trips(site: Site, bench: Bench, host_s: float) -> tuple[Pair, Pair | None]:
+    """Round trip and jitter, of the same messages; judged is the one or the other."""
+    pair, wander = links_of(site, 1.0, 0.0), site.network.jitter
+    pause_s = 0.01 if wander is None else wander.correlation_s
+
+    async def pinged(session: aiohttp.ClientSession) -> list[float]:
+        return await round_trips(session, bench.far, bench.effort.pings, pause_s)
+
+    async def measured() -> tuple[Pair, Pair | None]:
+        trips, _ = await over(site, bench.new, pinged)
+        rtt = Pair("round trip", ping_s(pair, PING_BYTES) + host_s, median(trips))
+        if wander is None:
+            return rtt, None
+        return rtt, Pair("jitter", math.sqrt(2) * wander.spread_s, pstdev(trips))
+
+    def off(found: tuple[Pair, Pair | None]) -> float:
+        rtt, jitter = found
+        return trip_off(rtt) if jitter is None else jitter_off(jitter)
+
+    (rtt, jitter), tried = await bench.repeats.judged(measured, off)
+    rtt = replace(rtt, tried=tuple(one.delivered for one, _ in tried))
+    spreads = tuple(one.delivered for _, one in tried if one is not None)
+    return rtt, jitter and replace(jitter, tried=spreads)
+
+
+async def transfers_of(site: Site, bench: Bench, off: Callable[[Pair], float]) -> tuple[Pair, ...]:
+    """Of each size, both ways."""
+    sizes = bench.effort.sizes
+    transfers = [await _timed(site, bench, (up, n), off) for up in (True, False) for n in sizes]
+    return tuple(t for t in transfers if t is not None)
+
+
+async def _timed(
+    site: Site, bench: Bench, what: tuple[bool, int], off: Callable[[Pair], float]
+) -> Pair | None:
     """One transfer over a fresh connection of a fresh link, against the link's own arithmetic."""
+    up, size = what
     asked_s = transfer_s(links_of(site, 1.0, 0.0), up, size)
     if asked_s is None:
         return None
+    name = f"{size / 1e6:g} MB {'up' if up else 'down'}"
 
     async def moved(session: aiohttp.ClientSession) -> float:
         start_s = asyncio.get_running_loop().time()
-        arrivals = await (upload if up else download)(session, far, site.network.name, size)
+        move = upload if up else download
+        arrivals = await move(session, bench.far, site.network.name, size)
         return arrivals.times_s[-1] - start_s
 
-    taken_s, _ = await over(site, new, moved)
-    return Pair(f"{size / 1e6:g} MB {'up' if up else 'down'}", asked_s, taken_s)
+    async def measured() -> Pair:
+        return Pair(name, asked_s, (await over(site, bench.new, moved))[0])
+
+    return await bench.repeats.pair(measured, off)
 
 
 async def over(

@@ -4,16 +4,20 @@ they would compute in between is not waited for, but counted: a round is as long
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import NamedTuple
 
 import aiohttp
 
 from commands.emulation import NewAccess, Site, links_of
+from commands.verification.bounds import HEADROOM, LAST, LAST_S, late_off, rates_off
 from commands.verification.far_end import Arrivals, FarEnd, download, upload
-from commands.verification.measuring import STEADY_FROM, Effort, Pair
+from commands.verification.figure import Pair
+from commands.verification.measuring import STEADY_FROM, Effort
 from commands.verification.prediction import Traveller, rounds_s
 from netem.fidelity import FidelityMeter, Measured
 from netem.pace import Pace
@@ -53,12 +57,60 @@ class RoundResult:
     """Payload that was moved in all."""
     gbit_per_s: float
     """What all devices together ask for at once at full rate, the way that asks for more."""
+    tried: tuple["RoundResult", ...] = ()
+    """All that was measured, in order; this is one of these."""
 
     @property
     def last(self) -> Pair:
         """What a round waits for."""
         known = [pair.delivered for pair in self.taken if pair.delivered is not None]
         return Pair("last", max(pair.asked for pair in self.taken), max(known))
+
+    @property
+    def median_error(self) -> float | None:
+        known = [abs(e) for _, _, e in self.errors if e is not None]
+        return median(known) if known else None
+
+    @property
+    def worst_error(self) -> float | None:
+        return max((abs(e) for _, _, e in self.errors if e is not None), default=None)
+
+    @property
+    def in_time(self) -> int:
+        """Devices that were through with it late by no more than a round may be late."""
+        allowed_s = max(LAST * self.last.asked, LAST_S)
+        late_s = ((pair.delivered or math.inf) - pair.asked for pair in self.taken)
+        return sum(late <= allowed_s for late in late_s)
+
+    @property
+    def core_share(self) -> float:
+        """Of one core, while the round's transfers should have lasted."""
+        return self.cpu_s / self.transfers_s
+
+    def carried_in_rounds(self) -> int:
+        """How many devices like this fleet's a host that it has to itself can take through a round:
+        by the processor time that this took, and never more than were in time where not all were.
+        """
+        clients = len(self.taken)
+        by_time = math.floor(clients * HEADROOM / self.core_share)
+        return by_time if self.in_time == clients else min(by_time, self.in_time)
+
+    def carried_at_full_rate(self, busy_share: float) -> int:
+        """How many could transfer without a pause at their full rates, on a host that is so busy
+        besides: no round asks for that."""
+        needed = self.cpu_s / self.gbit * self.gbit_per_s
+        free = HEADROOM * max(0.0, 1 - busy_share)
+        return math.floor(len(self.taken) * free / needed)
+
+    def rates_judged(self) -> bool:
+        """Single devices' rates are judged where the host could carry all of them at once."""
+        return self.carried_at_full_rate(0.0) >= len(self.taken)
+
+    def off(self, steady: bool) -> float:
+        """How far off, as a multiple of the bound. `steady`: how long it takes is not chance's."""
+        late = late_off(self.last) if steady else 0.0
+        rates = rates_off(self.median_error, self.worst_error) if self.rates_judged() else 0.0
+        return max(late, rates)
 
 
 class Playing(NamedTuple):

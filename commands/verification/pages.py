@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from commands.verification.judgement import LAST, Verification
+from commands.verification.bounds import LAST
+from commands.verification.figure import Pair
+from commands.verification.judgement import Verification
 from commands.verification.losses import interval
 from runs.report import page
 from runs.svg import Chart, escape, legend, nice_ticks
@@ -14,6 +16,8 @@ def as_page(found: Verification) -> str:
     """Self-contained: no network, no script."""
     broken = found.broken()
     verdict = "; ".join(broken) if broken else "within its bounds"
+    if found.repeated:
+        verdict += f" ({found.repeated} figures measured three times: the middle ones)"
     body = (
         f"<h1>{escape(found.profile)}: asked against delivered ({escape(found.net)} links)</h1>"
         f'<p class="{"bad" if broken else "good"}">{escape(verdict)}</p>'
@@ -119,7 +123,8 @@ def _transfers_chart(found: Verification) -> str:
         "seconds that it should take",
     )
     for (link, pair), error in zip(pairs, errors, strict=True):
-        _dot(chart, pair.asked, error, (_BLUE, f"{link.network} {pair.what}: {error:+.2f} %"))
+        tip = f"{link.network} {pair.what}: {error:+.2f} %{_tried(pair)}"
+        _dot(chart, pair.asked, error, (_BLUE, tip))
         kernel = theirs.get((link.network, pair.what))
         if kernel is not None:
             off = (kernel / pair.asked - 1) * 100
@@ -127,6 +132,13 @@ def _transfers_chart(found: Verification) -> str:
             if abs(off) <= reach:
                 _dot(chart, pair.asked, off, (_GREY, tip))
     return chart.render() + legend([(_BLUE, "delivered"), (_GREY, "the kernel's TCP")])
+
+
+def _tried(pair: Pair) -> str:
+    if not pair.repeated:
+        return ""
+    seconds = ", ".join("none" if one is None else f"{one:.3f}" for one in pair.tried)
+    return f", the middle one of {seconds} s"
 
 
 def _dot(chart: Chart, x: float, y: float, mark: Sequence[str]) -> None:

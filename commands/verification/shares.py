@@ -5,13 +5,17 @@ whether those who could take more get alike. Of the wires themselves: without a 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import aiohttp
 
 from commands.emulation import Site, links_of
 from commands.sharing import shared_network
+from commands.verification.bounds import JAIN, SUM
 from commands.verification.far_end import Arrivals, FarEnd, download, upload
-from commands.verification.measuring import Effort, Pair
+from commands.verification.figure import Pair
+from commands.verification.measuring import Effort
+from commands.verification.repeating import Repeats
 from netem.access import StreamAccess
 from netem.device import LinkPair
 from netem.fidelity import FidelityMeter
@@ -19,8 +23,6 @@ from netem.link import FRAME_BYTES, SEGMENT_BYTES
 from netem.timer import Timer
 from profiles import Fleet, SharedAccess
 
-SUM, JAIN = 0.02, 0.99
-"""Relative, of what all get together; Jain's index of those whom the shared link holds back."""
 _SETTLED = 0.4
 """Of the time: by then senders have found their rates."""
 
@@ -37,17 +39,31 @@ class ShareResult:
     """How many of them the shared link holds back."""
     jain: float | None
     """Of what each of those got of its part."""
+    tried: tuple["ShareResult", ...] = ()
+    """All that was measured, in order; this is one of these."""
+
+    @property
+    def off(self) -> float:
+        """How far off, as a multiple of the bound."""
+        unfair = 0.0 if self.jain is None else (1 - self.jain) / (1 - JAIN)
+        return max(abs(self.sum.error or 0.0) / SUM, unfair)
 
 
 async def shares(
-    fleet: Fleet, sites: Sequence[Site], means: tuple[FarEnd, Timer], effort: Effort
+    fleet: Fleet,
+    sites: Sequence[Site],
+    means: tuple[FarEnd, Timer],
+    effort: Effort,
+    repeats: Repeats,
 ) -> list[ShareResult]:
     """Each shared link by itself, both ways."""
-    return [
-        await _of_one(fleet, access, sites, (what, *means, effort))
-        for access in fleet.shared
-        for what in ("up", "down")
-    ]
+    found = []
+    for access in fleet.shared:
+        for what in ("up", "down"):
+            measure = partial(_of_one, fleet, access, sites, (what, *means, effort))
+            chosen, tried = await repeats.judged(measure, lambda share: share.off)
+            found.append(replace(chosen, tried=tried))
+    return found
 
 
 async def _of_one(

@@ -2,15 +2,16 @@
 
 from dataclasses import asdict
 
+from commands.verification.figure import Pair
 from commands.verification.judgement import Verification
 from commands.verification.losses import LossResult
-from commands.verification.measuring import LinkResult, Pair
+from commands.verification.measuring import LinkResult
 from commands.verification.replays import ReplayResult
 from commands.verification.shares import ShareResult
 from protocol.telemetry import Json
 from runs.records import plain
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def as_json(found: Verification) -> dict[str, Json]:
@@ -28,14 +29,15 @@ def as_json(found: Verification) -> dict[str, Json]:
         "shared": [_share_json(share) for share in found.shares],
         "round": _round_json(found),
         "carries": {
-            "in_rounds": found.carries_in_rounds(),
+            "in_rounds": found.round.carried_in_rounds(),
             "at_full_rate": {
-                "now": found.carries_at_full_rate(found.host.busy_share),
-                "with_the_host_to_itself": found.carries_at_full_rate(0.0),
+                "now": found.round.carried_at_full_rate(found.host.busy_share),
+                "with_the_host_to_itself": found.round.carried_at_full_rate(0.0),
             },
         },
         "within": not broken,
         "broken": plain(broken),
+        "repeated": found.repeated,
         "unchecked": list(found.unchecked),
     }
 
@@ -46,18 +48,26 @@ def _round_json(found: Verification) -> Json:
         "bytes": one.bytes_each,
         "round": _pair_json(one.last),
         "transfers_s": one.transfers_s,
-        "in_time": found.in_time,
+        "in_time": one.in_time,
         "devices": [_pair_json(pair) for pair in one.taken],
-        "rate_error": {"p50": found.median_error, "max": found.worst_error},
+        "rate_error": {"p50": one.median_error, "max": one.worst_error},
         "rates": [{"client": c, "what": what, "error": error} for c, what, error in one.errors],
         "lateness_ms": {
             "p50": late.lateness_ms_p50,
             "p99": late.lateness_ms_p99,
             "max": late.lateness_ms_max,
         },
-        "core_share": found.core_share,
+        "core_share": one.core_share,
         "cpu_s_per_gbit": one.cpu_s / one.gbit,
         "gbit_per_s": one.gbit_per_s,
+        "tried": [
+            {
+                "round_s": each.last.delivered,
+                "in_time": each.in_time,
+                "rate_error": {"p50": each.median_error, "max": each.worst_error},
+            }
+            for each in one.tried
+        ],
     }
 
 
@@ -81,6 +91,7 @@ def _replay_json(replay: ReplayResult) -> Json:
         "window_s": replay.window_s,
         "windows": [_pair_json(pair) for pair in replay.windows],
         "bound": replay.bound,
+        "tried": [[pair.delivered for pair in one.windows] for one in replay.tried],
     }
 
 
@@ -92,6 +103,7 @@ def _share_json(share: ShareResult) -> Json:
         "sum": _pair_json(share.sum),
         "held_back": share.equal,
         "jain": share.jain,
+        "tried": [{"sum": one.sum.delivered, "jain": one.jain} for one in share.tried],
     }
 
 
@@ -107,4 +119,9 @@ def _link_json(link: LinkResult) -> Json:
 
 
 def _pair_json(pair: Pair) -> Json:
-    return {"what": pair.what, "asked": pair.asked, "delivered": pair.delivered}
+    return {
+        "what": pair.what,
+        "asked": pair.asked,
+        "delivered": pair.delivered,
+        "tried": plain(pair.tried),
+    }

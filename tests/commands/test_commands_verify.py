@@ -17,9 +17,10 @@ from rich.console import Console
 from commands.emulation import links_of
 from commands.verification.datagrams import through
 from commands.verification.far_end import Arrivals
+from commands.verification.figure import Pair
 from commands.verification.judgement import HostFigures, Verification
 from commands.verification.losses import LossResult, interval
-from commands.verification.measuring import LinkResult, Pair
+from commands.verification.measuring import LinkResult
 from commands.verification.one_round import RoundResult
 from commands.verification.pages import as_page
 from commands.verification.prediction import HEADERS_BYTES, Traveller, ping_s, rounds_s, transfer_s
@@ -157,16 +158,16 @@ def with_link(**changes: object) -> Verification:
 
 def test_figures_within_their_bounds() -> None:
     assert ALL.broken() == []
-    assert (GOOD.median_error, GOOD.worst_error) == pytest.approx((0.0025, 0.004))
-    assert GOOD.carries_at_full_rate(0.0) == 7, "2 devices need 0.18 of a core; 0.7 are to be had"
-    assert GOOD.carries_at_full_rate(0.5) == 3
-    assert GOOD.carries_in_rounds() == 5, "2 take a quarter of a core for as long as they transfer"
+    assert (ROUND.median_error, ROUND.worst_error) == pytest.approx((0.0025, 0.004))
+    assert ROUND.carried_at_full_rate(0.0) == 7, "2 devices need 0.18 of a core; 0.7 are to be had"
+    assert ROUND.carried_at_full_rate(0.5) == 3
+    assert ROUND.carried_in_rounds() == 5, "2 take a quarter of a core for as long as they transfer"
 
 
 def test_no_more_are_carried_than_were_in_time() -> None:
     taken = (Pair("client 0", 8.0, 8.21), Pair("client 1", 10.0, 10.1))
     crowded = replace(GOOD, round=replace(ROUND, taken=taken))
-    assert (crowded.in_time, crowded.carries_in_rounds()) == (1, 1)
+    assert (crowded.round.in_time, crowded.round.carried_in_rounds()) == (1, 1)
     assert crowded.broken() == [], "the round waits for the other"
 
 
