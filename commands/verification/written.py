@@ -119,9 +119,5 @@ def _link_json(link: LinkResult) -> Json:
 
 
 def _pair_json(pair: Pair) -> Json:
-    return {
-        "what": pair.what,
-        "asked": pair.asked,
-        "delivered": pair.delivered,
-        "tried": plain(pair.tried),
-    }
+    figure: dict[str, Json] = {"what": pair.what, "asked": pair.asked, "delivered": pair.delivered}
+    return {**figure, "tried": plain(pair.tried)} if pair.tried else figure
