@@ -88,7 +88,7 @@ class MeanModel:
 
     def __init__(self, setting: Setting) -> None:
         parameters = [Parameter("weights", (setting.size,), (None,))]
-        structure = Structure([Group("output", 1, prunable=False)], parameters, lambda widths: 0)
+        structure = Structure([Group("output", 1, prunable=False)], parameters, lambda widths: {})
         self._layout = VectorLayout(structure, "total")
         self._fixed_point = setting.fixed_point
         self._vector = np.zeros(setting.size, np.float32)

@@ -1,6 +1,10 @@
 """What pruned weights save in inference on this host's CPU: dense kernels against torch's CSR ones.
 
     python -m benchmarks.sparse_inference [--repeat N]
+    python -m benchmarks.sparse_inference --task NAME [--data DIR] --out FILE
+
+With a task: every layer of its model, on a batch as in training, into a profile of kernels that
+`--set sparse_compute=FILE` takes (`benchmarks/sparse_layers.py`).
 
 One thread, float32, weights pruned at random places. Ratios are of the best times of one run, dense
 over sparse: above 1 the sparse path is faster. A convolution's sparse path is its unfolded input
@@ -8,6 +12,7 @@ times the sparse weights, unfolding included, since torch has no sparse convolut
 """
 
 import argparse
+import pathlib
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +21,8 @@ from math import prod, sqrt
 
 import torch
 from torch.nn import functional
+
+from learning.task import TaskSettings
 
 SPARSITIES = (0.0, 0.8, 0.9, 0.95, 0.99)
 MLP = ((128, 784), (128, 128), (10, 128))
@@ -57,16 +64,18 @@ def dense_layers(shapes: tuple[tuple[int, int], ...], sparsity: float) -> tuple[
     return dense, sparse
 
 
-def convolution(shape: tuple[int, int, int, int], sparsity: float) -> tuple[Path, Path]:
+def convolution(shape: tuple[int, ...], sparsity: float) -> tuple[Path, Path]:
+    """Of an odd kernel, with as many positions after as before."""
+    kernel, padding = (shape[2], shape[3]), (shape[2] // 2, shape[3] // 2)
     weights = pruned(shape, sparsity)
     rows = weights.flatten(1).to_sparse_csr()
 
     def dense(inputs: torch.Tensor) -> torch.Tensor:
-        return functional.conv2d(inputs, weights, padding=1)
+        return functional.conv2d(inputs, weights, padding=padding)
 
     def sparse(inputs: torch.Tensor) -> torch.Tensor:
         count, _, height, width = inputs.shape
-        columns = functional.unfold(inputs, 3, padding=1).transpose(0, 1).flatten(1)
+        columns = functional.unfold(inputs, kernel, padding=padding).transpose(0, 1).flatten(1)
         found = rows @ columns.contiguous()
         return found.view(shape[0], count, height, width).transpose(0, 1)
 
@@ -101,7 +110,11 @@ def best_s(path: Path, inputs: torch.Tensor, repeat: int) -> float:
 def measured(case: Case, sparsity: float, repeat: int) -> tuple[float, float]:
     """Seconds of the dense and of the sparse path, which must agree."""
     inputs = torch.randn(case.inputs, generator=torch.Generator().manual_seed(1))
-    dense, sparse = case.build(sparsity)
+    return timed(case.build(sparsity), inputs, repeat)
+
+
+def timed(paths: tuple[Path, Path], inputs: torch.Tensor, repeat: int) -> tuple[float, float]:
+    dense, sparse = paths
     torch.testing.assert_close(dense(inputs), sparse(inputs), rtol=1e-3, atol=1e-3)
     return best_s(dense, inputs, repeat), best_s(sparse, inputs, repeat)
 
@@ -109,8 +122,19 @@ def measured(case: Case, sparsity: float, repeat: int) -> tuple[float, float]:
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--repeat", type=int, default=30)
-    repeat = parser.parse_args(words).repeat
+    parser.add_argument("--task", metavar="NAME")
+    parser.add_argument("--data", metavar="DIR")
+    parser.add_argument("--out", type=pathlib.Path, metavar="FILE")
+    arguments = parser.parse_args(words)
+    repeat = arguments.repeat
     torch.set_num_threads(1)
+    if arguments.task is not None:
+        if arguments.out is None:
+            parser.error("--task: needs --out FILE")
+        from benchmarks.sparse_layers import write_kernels
+
+        write_kernels(TaskSettings(arguments.task, arguments.data), repeat, arguments.out)
+        return 0
     print("| | dense, ms | " + " | ".join(f"{s:.0%} zeros" for s in SPARSITIES) + " |")
     print("|---|---|" + "---|" * len(SPARSITIES))
     with torch.no_grad():

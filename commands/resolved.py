@@ -51,6 +51,7 @@ def config(study: Study, elsewhere: bool = False) -> dict[str, object]:
         "run": run,
         "fleet": study.fleet.to_mapping(),
         "secure_aggregation": secure if settings.aggregation != "plain" else {},
+        **({"sparse_compute": study.kernels.to_mapping()} if study.kernels else {}),
         **({"replay": study.again.to_mapping()} if study.again else {}),
         "fidelity": asdict(Bounds()),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},

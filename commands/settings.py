@@ -101,7 +101,8 @@ class RunSettings:
     vote_mean: str = "zeros"
     one_shot_round: int | None = None
     sparse_compute: str = "dense"
-    """What sparsity buys in compute: nothing with `dense` kernels, the only choice so far."""
+    """What sparsity buys in compute: nothing with `dense` kernels, or what a profile of kernels
+    says, shipped or in a file."""
     data: str | None = None
     keep_updates: str = "none"
     """Of which rounds single updates are kept, for `attack`: `none`, the `last`, or numbers with
@@ -136,7 +137,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "rounding": ("nearest", "stochastic"),
     "sparsity_scope": ("global", "layer"),
     "vote_mean": ("zeros", "voters"),
-    "sparse_compute": ("dense",),
     "placement": ("tasks", "processes"),
     "coordinator": ("auto", "emulated", "host"),
 }

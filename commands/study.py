@@ -11,13 +11,13 @@ from commands.kept import rounds_kept, said_of
 from commands.randomness import source_of
 from commands.replayed import Again
 from commands.settings import RunSettings
-from commands.sparse import check_pruning, pruning_of
+from commands.sparse import check_pruning, kernels_of, pruning_of, said_of_kernels, told_of
 from learning.layout import Divisor, VectorLayout, layout_of
 from learning.task import Task, TaskError, TaskSettings
 from learning.tasks import define, load_task
 from learning.training import OPTIMISERS
 from learning.upload import UploadLayout, Votes
-from profiles import Fleet, ProfileError, load_fleet
+from profiles import Fleet, Kernels, ProfileError, load_fleet
 from protocol.errors import LocalError
 from protocol.secagg.chosen_degree import Foes, check_chosen_degree, choose_chosen_degree
 from protocol.secagg.regular_graph import check_degree, choose_degree
@@ -47,6 +47,8 @@ class Study:
     client_settings: ClientSettings
     pruning: Pruning | None = None
     """What prunes weights for everybody."""
+    kernels: Kernels | None = None
+    """What devices make of zeros; None: nothing."""
     identities: Identities | None = None
     """Of all clients, where the coordinator is not to be believed."""
     resumed: int = 0
@@ -84,7 +86,7 @@ class Study:
             )
         if self.kept_rounds:
             remarks.append(said_of(self.kept_rounds, self.planned, self.task.structure.size))
-        return tuple(remarks)
+        return (*remarks, *said_of_kernels(self.kernels, self.task.name))
 
     @property
     def kept_rounds(self) -> frozenset[int]:
@@ -200,6 +202,8 @@ def _prepare(settings: RunSettings, fleet: Fleet) -> Study:
         _check_room_for_cuts(settings)
     weight = max(task.examples(client) for client in range(clients))
     fixed_point = _fixed_point(settings, weight, clients)
+    kernels = kernels_of(settings, task.structure)
+    told = _client_settings(settings, strategy_settings, task.settings, fixed_point)
     study = Study(
         settings,
         fleet,
@@ -208,8 +212,9 @@ def _prepare(settings: RunSettings, fleet: Fleet) -> Study:
         strategy_settings,
         layout_of(task.structure, strategy.counts(strategy_settings)),
         fixed_point,
-        _client_settings(settings, strategy_settings, task.settings, fixed_point),
+        replace(told, sparse_compute=told_of(kernels)),
         pruning_of(strategy, strategy_settings, task.structure),
+        kernels,
     )
     _check_draw(study)
     check_pruning(settings, study.pruning)

@@ -9,6 +9,7 @@ gates of an LSTM (four positions to a unit).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,13 @@ empty mapping is the full model."""
 
 Widths = Mapping[str, int]
 """How many neurons each group has. A group that is not named has all of them."""
+
+
+LayerKind = Literal["dense", "convolution", "recurrent"]
+"""What sort of layer computes with a weight tensor."""
+
+Macs = Mapping[str, int]
+"""Multiply-accumulates of one sample's forward pass, by the weight tensor that they are of."""
 
 
 class StructureError(ValueError):
@@ -53,6 +61,8 @@ class Parameter:
     name: str
     shape: tuple[int, ...]
     axes: tuple[Axis | None, ...]
+    kind: LayerKind | None = None
+    """Of a weight that is multiplied with; None: a bias, or nobody has said."""
 
     @property
     def size(self) -> int:
@@ -66,7 +76,7 @@ class Structure:
         self,
         groups: Sequence[Group],
         parameters: Sequence[Parameter],
-        count_macs: Callable[[Widths], int],
+        count_macs: Callable[[Widths], Macs],
     ) -> None:
         """`count_macs` counts one sample's forward pass for complete widths of prunable groups."""
         self.groups: Mapping[str, Group] = {group.name: group for group in groups}
@@ -75,7 +85,7 @@ class Structure:
         self.sizes: Widths = {group.name: group.size for group in groups if group.prunable}
         """Neurons of each prunable group, in the model's order."""
         self._count_macs = count_macs
-        self._counted: dict[tuple[int, ...], int] = {}
+        self._counted: dict[tuple[int, ...], Macs] = {}
         for parameter in parameters:
             self._check(parameter)
 
@@ -143,7 +153,11 @@ class Structure:
         }
 
     def forward_macs(self, widths: Widths) -> int:
-        """Multiply-accumulates of one sample's forward pass, counted once for each width."""
+        """Multiply-accumulates of one sample's forward pass."""
+        return sum(self.macs(widths).values())
+
+    def macs(self, widths: Widths) -> Macs:
+        """Those of each weight tensor, counted once for each width."""
         for group, width in widths.items():
             if group not in self.sizes or not 1 <= width <= self.sizes[group]:
                 raise StructureError(f"{group}: no such prunable group, or no width {width}")

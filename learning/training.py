@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from learning.kernels import BACKWARD_AND_FORWARD, DENSE_KERNELS, Kernels
 from learning.partition import Indices
 from learning.selection import Kept
 from learning.structure import Keep, Vector
@@ -19,9 +20,6 @@ from learning.submodel import SubModel
 from learning.task import Task, TaskSettings
 from learning.tasks import load_task
 from protocol.work import Operation, Tally
-
-BACKWARD_AND_FORWARD = 3
-"""Training costs three forward passes: one forward, one for each of the two gradients."""
 
 
 class TrainingError(RuntimeError):
@@ -123,13 +121,12 @@ def compute_alike() -> None:
     torch.use_deterministic_algorithms(True)
 
 
-def work(job: TrainingJob) -> Tally:
-    """What the job will cost a device, known before it runs."""
+def work(job: TrainingJob, kernels: Kernels = DENSE_KERNELS) -> Tally:
+    """What the job will cost a device with these kernels, known before it runs."""
     _check(job)
     task = load_task(job.task)
-    widths = task.structure.widths(job.keep)
     samples, batches = planned(job, task.examples(job.client))
-    macs = BACKWARD_AND_FORWARD * task.structure.forward_macs(widths) * samples
+    macs = BACKWARD_AND_FORWARD * kernels.macs(task.structure, job.keep, job.kept) * samples
     return {Operation.TRAINING_MAC: macs, Operation.TRAINING_BATCH: batches}
 
 

@@ -9,6 +9,7 @@ from profiles.display import Profile, load_profile, show
 from profiles.errors import ProfileError
 from profiles.fleet import Fleet, Member, Site, fleet_from_mapping, load_fleet
 from profiles.jitter import NetworkJitter
+from profiles.kernel import Kernels, load_kernels
 from profiles.network import Network, load_network
 from profiles.played import PlayedTrace
 from profiles.population import Population
@@ -22,6 +23,7 @@ __all__ = [
     "Device",
     "Dimension",
     "Fleet",
+    "Kernels",
     "Kind",
     "Member",
     "Network",
@@ -40,6 +42,7 @@ __all__ = [
     "list_profiles",
     "load_device",
     "load_fleet",
+    "load_kernels",
     "load_network",
     "load_profile",
     "show",

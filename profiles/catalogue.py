@@ -17,6 +17,7 @@ class Kind(StrEnum):
     DEVICE = "devices"
     NETWORK = "networks"
     FLEET = "fleets"
+    KERNELS = "kernels"
 
 
 class UnknownProfile(ProfileError):
@@ -37,7 +38,7 @@ def locate(kind: Kind, reference: str, folder: Path) -> Path:
         return folder / reference
     names = list_profiles(kind)
     if reference not in names:
-        what = kind.value.removesuffix("s")
+        what = "profile of kernels" if kind is Kind.KERNELS else kind.value.removesuffix("s")
         rule = f"no shipped {what} is named {reference!r}; {near(reference, names)}"
         raise UnknownProfile(reference, what, rule)
     return _ROOT / kind / f"{reference}.toml"

@@ -9,11 +9,12 @@ from profiles.device import Device, parse_device
 from profiles.document import read_table
 from profiles.errors import WHOLE_FILE, ProfileError, near
 from profiles.fleet import Fleet, parse_fleet
+from profiles.kernel import Kernels, parse_kernels
 from profiles.network import Network, parse_network
 from profiles.population import Population
 from profiles.quantity import Quantity, Standing
 
-Profile = Device | Network | Fleet
+Profile = Device | Network | Fleet | Kernels
 
 _MARKS = {Standing.CITED: " ", Standing.DERIVED: "~", Standing.ASSUMED: "?"}
 _LEGEND = "~ derived   ? assumed   (otherwise cited)"
@@ -29,7 +30,12 @@ def load_profile(name_or_path: str) -> Profile:
         return parse_device(path.stem, table)
     if "down" in table.entries:
         return parse_network(path.stem, table)
-    kinds = "members or population (a fleet), training_rate (a device) or down (a network)"
+    if "layers" in table.entries:
+        return parse_kernels(path.stem, table)
+    kinds = (
+        "members or population (a fleet), training_rate (a device), down (a network)"
+        " or layers (kernels)"
+    )
     rule = f"is no profile: needs {kinds}"
     raise ProfileError(str(path), WHOLE_FILE, rule)
 
@@ -50,9 +56,20 @@ def show(profile: Profile) -> str:
     head = [f"{profile.name}: {profile.title}"]
     if isinstance(profile, Fleet):
         return "\n".join(head + _fleet_lines(profile))
+    if isinstance(profile, Kernels):
+        return "\n".join(head + _kernel_lines(profile))
     if isinstance(profile, Device):
         head.append(f"training rate calibrated for: {profile.anchor}")
     return "\n".join([*head, *_figure_lines(profile.quantities), _LEGEND])
+
+
+def _kernel_lines(kernels: Kernels) -> list[str]:
+    lines = [f"layers of {kernels.task}; {kernels.passes} pass; {kernels.conditions}"]
+    for kind, curve in kernels.layers.items():
+        points = zip(curve.zeros, curve.relative_time, strict=True)
+        told = ", ".join(f"{zeros:.4g}: {time:.3g}" for zeros, time in points)
+        lines += [f"  {kind:<12}time over dense, by share of zeros: {told}", f"  {curve.source}"]
+    return lines
 
 
 def _figure_lines(quantities: Mapping[str, Quantity]) -> list[str]:

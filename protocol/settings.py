@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from protocol.errors import ProtocolError
 from protocol.telemetry import Json
@@ -53,6 +53,9 @@ class ClientSettings:
     """Seconds of a clock on the wall in one second of the run, alike for all who take part."""
     precompute: bool
     """Whether masks are expanded while the model is downloaded and trained."""
+    sparse_compute: Mapping[str, Json] = field(default_factory=dict)
+    """What devices' kernels make of zeros, for `learning.kernels`, which checks it; empty:
+    nothing."""
 
     def training_digest(self, model: bytes | memoryview, pattern: bytes = b"") -> bytes:
         """SHA-256 of these settings, the bytes of a round's model, little-endian float32, and the

@@ -143,6 +143,7 @@ def sparsity(summary: Summary) -> str | None:
         f"{words.share(number(found, 'final'))} of {whole(found, 'parameters'):,} weights",
         f"last upload {words.share(number(found, 'last_upload'))} of dense",
         *told,
+        f"compute: {summary.get('sparse_compute') or 'dense'}",
     )
 
 

@@ -46,6 +46,8 @@ class RunSettings:
     simulated_data: bool
     """Whether what was learnt from is made up."""
     tcp_by_rounds: bool
+    sparse_compute: str | None
+    """What sparsity bought in compute: the kernels' profile by name and title; None: nothing."""
     replay_of: str | None
     """The folder of the run that this one puts its devices through again."""
     keys: str | None
@@ -92,6 +94,7 @@ def read_settings(config: Mapping[str, object]) -> RunSettings:
         simulated_data=flag(run, "simulated_data") or False,
         phantom_bodies=text(run, "bodies") == "phantom",
         tcp_by_rounds=text(run, "tcp") == "rounds",
+        sparse_compute=_named(table(config, "sparse_compute")),
         replay_of=text(table(config, "replay"), "of"),
         keys=text(run, "keys"),
         metric=text(run, "metric") or "metric",
@@ -107,6 +110,11 @@ def read_settings(config: Mapping[str, object]) -> RunSettings:
         straggler_margin=0.1 if margin is None else margin,
         bounds=_bounds(table(config, "fidelity")),
     )
+
+
+def _named(kernels: Mapping[str, object]) -> str | None:
+    name, title = text(kernels, "name"), text(kernels, "title")
+    return None if name is None else f"{name}: {title}"
 
 
 def _places(fleet: Mapping[str, object]) -> dict[int, Place]:

@@ -41,6 +41,7 @@ def summarise(ledger: Ledger, run: str, status: str, reason: str | None = None) 
         "crypto": "modelled" if settings.modelled_crypto else "computed",
         "training": "modelled" if settings.modelled_training else "computed",
         "bodies": "phantom" if settings.phantom_bodies else "carried",
+        "sparse_compute": settings.sparse_compute or "dense",
         "tcp": "rounds" if settings.tcp_by_rounds else "segments",
         "replay_of": settings.replay_of,
         "keys": settings.keys,

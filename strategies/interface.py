@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from learning.layout import Counts
+from learning.selection import Kept
 from learning.structure import Keep, Structure, Vector
 from strategies.pruning import Pruning
 from strategies.rates import FitCurve
@@ -28,6 +29,8 @@ class RoundView:
     model: Vector
     instruction: bytes = b""
     """What the coordinator tells this client to train, where it may."""
+    kept: Kept | None = None
+    """Which weights survive, where some are pruned for everybody."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

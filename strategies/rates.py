@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from learning.kernels import DENSE_KERNELS, Kernels
 from strategies.times import Standing, Times
 
 
@@ -24,6 +25,8 @@ class FitCurve:
 
     fixed_s: float
     s_per_mac: float
+    kernels: Kernels = DENSE_KERNELS
+    """Which MACs a sub-model counts as, where some of its weights are zero."""
 
     def __post_init__(self) -> None:
         figures = (self.fixed_s, self.s_per_mac)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from learning.kernels import DENSE_KERNELS, Kernels, KernelsError
 from learning.layout import VectorLayout, layout_of
 from learning.selection import Selection
 from learning.structure import Keep, Structure, Vector, kept_sizes
@@ -64,6 +65,7 @@ class Client:
     """What prunes weights for everybody."""
     memory: Memory = field(default_factory=Forgetful)
     held: HeldPattern = field(default_factory=HeldPattern)
+    kernels: Kernels = DENSE_KERNELS
 
     def upload(self, values: int) -> UploadLayout:
         """Of a round in which so many coordinates travel."""
@@ -127,6 +129,7 @@ async def prepare_client(
     strategy = lookup(settings.strategy)
     with device.tracer.span("calibrate", 0):
         curve = await _calibrate(identity[0], settings, task, device)
+    curve = replace(curve, kernels=_kernels(settings))
     half = await asyncio.to_thread(
         strategy.client, strategy_settings, identity[0], task.structure, curve
     )
@@ -144,7 +147,15 @@ async def prepare_client(
         device=device,
         pruning=strategy.pruning and strategy.pruning(strategy_settings, task.structure),
         memory=memory,
+        kernels=curve.kernels,
     )
+
+
+def _kernels(settings: ClientSettings) -> Kernels:
+    try:
+        return Kernels.from_mapping(settings.sparse_compute)
+    except KernelsError as error:
+        raise ProtocolError(f"settings: sparse_compute: {error}") from error
 
 
 def _restore(half: ClientHalf, remembered: State | None) -> None:

@@ -117,7 +117,8 @@ class ClientRound:
 
     async def _fit(self, loaded: Download, notes: Mapping[int, bytes]) -> Fit:
         client, round_ = self._client, self._plan.round
-        view = RoundView(round_, client.id, notes, loaded.model, self._party.instruction)
+        kept = loaded.travels.kept if self._plan.pattern and loaded.travels is not None else None
+        view = RoundView(round_, client.id, notes, loaded.model, self._party.instruction, kept)
         decision = await asyncio.to_thread(client.strategy.decide, view)
         with self._tracer.span("fit", round_) as span:
             span |= {
@@ -128,11 +129,10 @@ class ClientRound:
                 "reason": decision.reason,
             }
             job = client.job(round_, loaded.model, decision.keep)
-            if self._plan.pattern and loaded.travels is not None:
-                job = replace(job, kept=loaded.travels.kept)
+            job = replace(job, kept=kept)
             measures = client.measures_gradient(round_)
             job = replace(job, epochs=1) if measures else job
-            todo = await asyncio.to_thread(work, job)
+            todo = await asyncio.to_thread(work, job, client.kernels)
             start_s = self._tracer.now()
             result = await client.device.trainer.run(todo, gradient if measures else train, job)
             fit_s = self._tracer.now() - start_s

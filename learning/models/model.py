@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from learning.macs import count_macs
-from learning.structure import Axis, Group, Parameter, Structure, Vector, Widths
+from learning.structure import Axis, Group, Macs, Parameter, Structure, Vector, Widths
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +62,7 @@ def layer(
         f"{group.name}.weight",
         (group.size, inputs, *kernel),
         (outward, inward, *(None for _ in kernel)),
+        "convolution" if kernel else "dense",
     )
     return [weight, Parameter(f"{group.name}.bias", (group.size,), (outward,))]
 
@@ -78,16 +79,16 @@ def described(
     def of_full_model() -> dict[str, int]:
         return count_macs(lambda: build(structure.sizes), input_shape)
 
-    def count(widths: Widths) -> int:
+    def count(widths: Widths) -> Macs:
         """A layer's work is proportional to its inputs and to its outputs: exactly, so that the
         division leaves no remainder."""
-        total = 0
+        counted: dict[str, int] = {}
         for parameter in structure.parameters:
             axes = structure.prunable_axes(parameter)
             kept = prod(widths[axis.group] for _, axis in axes)
             whole = prod(structure.sizes[axis.group] for _, axis in axes)
-            total += of_full_model().get(parameter.name, 0) * kept // whole
-        return total
+            counted[parameter.name] = of_full_model().get(parameter.name, 0) * kept // whole
+        return counted
 
     structure = Structure(groups, parameters, count)
     return Model(structure, build)

@@ -80,7 +80,7 @@ def _lstm(group: Group, source: Group | None, inputs: int) -> list[Parameter]:
     inward = None if source is None else Axis(source.name, np.arange(source.size))
     rows = GATES * group.size
     return [
-        Parameter(f"{group.name}.weight_ih", (rows, inputs), (gates, inward)),
-        Parameter(f"{group.name}.weight_hh", (rows, group.size), (gates, units)),
+        Parameter(f"{group.name}.weight_ih", (rows, inputs), (gates, inward), "recurrent"),
+        Parameter(f"{group.name}.weight_hh", (rows, group.size), (gates, units), "recurrent"),
         Parameter(f"{group.name}.bias", (rows,), (gates,)),
     ]

@@ -79,6 +79,57 @@ def test_the_combination_plays_against_an_active_coordinator(sparse: Callable[..
     assert rows[-1]["survivors"] == "4"
 
 
+KERNELS = """title = "a runtime for sparse weights"
+task = "digits"
+conditions = "made up"
+passes = "training"
+"""
+CURVE = """[layers.{kind}]
+source = "assumed: for a test"
+zeros = {{ values = [0, 100], unit = "%" }}
+relative_time = {{ values = [1, {least}], unit = "times" }}
+"""
+
+
+def test_what_zeros_save_is_a_choice_and_is_told(
+    sparse: Callable[..., Any], tmp_path: Path, command: Command
+) -> None:
+    """With kernels that save nothing every figure is that of dense ones; with others the fit, and
+    what a straggler reckons by, are shorter, and nothing else is."""
+    found = {}
+    for name, least in (("dense", None), ("level", 1.0), ("fast", 0.1)):
+        file = tmp_path / f"{name}.toml"
+        curves = [CURVE.format(kind=k, least=least) for k in ("dense", "convolution")]
+        file.write_text(KERNELS + "".join(curves))
+        chosen = f" --set sparse_compute={file}" if least else ""
+        line = (
+            f"--strategy fedsparsify-global --set sparsity_rounds=2{chosen} --set aggregation=plain"
+        )
+        summary, rows = sparse(f"run-{name}", line)
+        with (tmp_path / f"run-{name}" / "clients.csv").open(newline="") as opened:
+            fits = [float(row["fit_s"]) for row in csv.DictReader(opened)]
+        found[name] = summary, rows, fits
+    (dense, rows, fits), (level, same, equal), (fast, _, less) = found.values()
+    assert dense["sparse_compute"] == "dense"
+    assert level["sparse_compute"] == "level: a runtime for sparse weights"
+    assert equal == pytest.approx(fits, rel=1e-9)
+    times = [float(row["round_s"]) for row in rows]
+    assert [float(row["round_s"]) for row in same] == pytest.approx(times, rel=1e-9)
+    assert less[:8] == pytest.approx(fits[:8], rel=1e-9)  # nothing is pruned yet
+    assert all(a < 0.9 * b for a, b in zip(less[8:], fits[8:], strict=True))
+    assert fast["bytes"] == dense["bytes"]
+    assert "compute: fast: a runtime" in (tmp_path / "run-fast" / "report.html").read_text()
+    config = (tmp_path / "run-fast" / "config.toml").read_text()
+    assert "assumed: for a test" in config
+    own = tmp_path / "half.toml"
+    own.write_text(KERNELS + CURVE.format(kind="dense", least=0.1))
+    ended = command(*words(f"--set sparse_compute={own}"))
+    assert (ended.code, one_line(ended).startswith(f"{own}: layers.convolution: is missing")) == (
+        2,
+        True,
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "rule"),
     [
@@ -111,7 +162,11 @@ def test_the_combination_plays_against_an_active_coordinator(sparse: Callable[..
             "--strategy fedsparsify-local --set vote_mean=voters --set mean=all",
             "vote_mean: voters: is a mean over the voters: mean=participation",
         ),
-        ("--set sparse_compute=measured", "--set: sparse_compute: must be one of dense"),
+        (
+            "--set sparse_compute=measured",
+            "sparse_compute: must be dense, kernels or a file: no shipped profile of kernels",
+        ),
+        ("--set sparse_compute=no.toml", "no.toml: (file): does not exist"),
         ("--set sparsity_scope=row", "--set: sparsity_scope: must be one of global, layer"),
     ],
 )

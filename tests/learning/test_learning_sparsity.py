@@ -88,7 +88,7 @@ def tiny(*sizes: int) -> Structure:
     """One tensor a size."""
     groups = [Group("out", 1, prunable=False)]
     parameters = [Parameter(f"w{i}", (1, size), (None, None)) for i, size in enumerate(sizes)]
-    return Structure(groups, parameters, lambda widths: 0)
+    return Structure(groups, parameters, lambda widths: {})
 
 
 @given(ROUNDED, st.lists(st.floats(0, 0.99), min_size=1, max_size=4))

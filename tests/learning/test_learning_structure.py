@@ -127,15 +127,15 @@ def test_flatten_names_what_does_not_fit() -> None:
 )
 def test_illegal_descriptions(axes: tuple[Axis, ...], rule: str) -> None:
     with pytest.raises(StructureError, match=rule):
-        Structure([Group("a", 2)], [Parameter("w", (2,), axes)], lambda widths: 1)
+        Structure([Group("a", 2)], [Parameter("w", (2,), axes)], lambda widths: {})
 
 
 def test_cost_is_counted_once_for_each_width() -> None:
     asked: list[dict[str, int]] = []
 
-    def count(widths: object) -> int:
+    def count(widths: object) -> dict[str, int]:
         asked.append(dict(widths))  # type: ignore[call-overload]
-        return 7
+        return {"w": 7}
 
     axis = Axis("a", np.arange(2))
     structure = Structure([Group("a", 2)], [Parameter("w", (2,), (axis,))], count)

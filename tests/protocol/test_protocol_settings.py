@@ -34,6 +34,7 @@ GOOD = ClientSettings(
     adversary="semi-honest",
     time_scale=1.0,
     precompute=False,
+    sparse_compute={},
 )
 
 
@@ -53,6 +54,7 @@ def test_there_and_back() -> None:
         ("clip", math.inf, "clip: not a finite number"),
         ("clip", -0.5, "clip: negative"),
         ("strategy_settings", [], "strategy_settings: expected"),
+        ("sparse_compute", "dense", "sparse_compute: expected"),
         ("precompute", 1, "precompute: expected bool"),
         ("colour", "blue", "colour: unknown"),
     ],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from learning.structure import Axis, Group, Parameter, Structure, Widths
+from learning.structure import Axis, Group, Macs, Parameter, Structure, Widths
 from strategies.rates import FitCurve
 
 INPUTS, FIRST, SECOND, OUTPUTS = 6, 20, 40, 3
@@ -15,17 +15,21 @@ def dense_network() -> Structure:
     output = Axis("output", np.arange(OUTPUTS))
     groups = [Group("first", FIRST), Group("second", SECOND), Group("output", OUTPUTS, False)]
     parameters = [
-        Parameter("first.weight", (FIRST, INPUTS), (first, None)),
+        Parameter("first.weight", (FIRST, INPUTS), (first, None), "dense"),
         Parameter("first.bias", (FIRST,), (first,)),
-        Parameter("second.weight", (SECOND, FIRST), (second, first)),
+        Parameter("second.weight", (SECOND, FIRST), (second, first), "dense"),
         Parameter("second.bias", (SECOND,), (second,)),
-        Parameter("output.weight", (OUTPUTS, SECOND), (output, second)),
+        Parameter("output.weight", (OUTPUTS, SECOND), (output, second), "dense"),
         Parameter("output.bias", (OUTPUTS,), (output,)),
     ]
 
-    def macs(widths: Widths) -> int:
+    def macs(widths: Widths) -> Macs:
         first, second = widths["first"], widths["second"]
-        return INPUTS * first + first * second + second * OUTPUTS
+        return {
+            "first.weight": INPUTS * first,
+            "second.weight": first * second,
+            "output.weight": second * OUTPUTS,
+        }
 
     return Structure(groups, parameters, macs)
 
