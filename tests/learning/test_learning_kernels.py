@@ -7,12 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.kernels import DENSE_KERNELS, Curve, Kernels, KernelsError, kinds_of, zeros_of
+from learning.kernels import (
+    BACKWARD_AND_FORWARD,
+    DENSE_KERNELS,
+    Curve,
+    Kernels,
+    KernelsError,
+    kinds_of,
+    zeros_of,
+)
 from learning.models import femnist_cnn
 from learning.selection import Kept
 from learning.structure import Keep
 from learning.submodel import SubModel
-from learning.training import BACKWARD_AND_FORWARD
 
 STRUCTURE = femnist_cnn(10, (2, 4, 6)).structure
 KEEP: Keep = {"conv1": np.array([1]), "dense1": np.array([0, 2, 5])}
