@@ -120,7 +120,7 @@ def compute_alike() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory before it is written; filling it cost 10 % of a step on volumes.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def work(job: TrainingJob, kernels: Kernels = DENSE_KERNELS) -> Tally:
