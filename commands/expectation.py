@@ -80,7 +80,8 @@ def print_expectation(study: Study) -> None:
     verdict = expected_stragglers(study, expected)
     many = len(expected) > LISTED
     console = Console()
-    console.print(_quantiles(study, expected) if many else _members(study, expected, verdict))
+    print(f"{study.fleet.name}, task {study.task.name}: seconds expected of an unpruned round")
+    console.print(_quantiles(expected) if many else _members(study, expected, verdict))
     if not study.draw.everybody or many:
         counted = f"{len(verdict.stragglers)} stragglers among {study.clients} clients"
         console.print(f"{counted}; about {study.planned} of them take part in a round")
@@ -94,7 +95,7 @@ def print_expectation(study: Study) -> None:
 
 
 def _members(study: Study, expected: Mapping[int, Expected], verdict: Verdict) -> Table:
-    table = _table(study, ("#", "device", "network"))
+    table = _table(("#", "device", "network"))
     table.add_column("", no_wrap=True)
     for member in study.fleet.members:
         slow = "straggler" if member.index in verdict.stragglers else ""
@@ -103,18 +104,17 @@ def _members(study: Study, expected: Mapping[int, Expected], verdict: Verdict) -
     return table
 
 
-def _quantiles(study: Study, expected: Mapping[int, Expected]) -> Table:
+def _quantiles(expected: Mapping[int, Expected]) -> Table:
     """Of a fleet too large to list: each column on its own."""
-    table = _table(study, ("of the clients",))
+    table = _table(("of the clients",))
     columns = np.array([each.columns() for each in expected.values()])
     for said, share in (("fastest", 0), ("median", 50), ("95 %", 95), ("slowest", 100)):
         table.add_row(said, *(f"{s:.2f}" for s in np.percentile(columns, share, axis=0)))
     return table
 
 
-def _table(study: Study, names: Sequence[str]) -> Table:
-    title = f"{study.fleet.name}, task {study.task.name}: seconds expected of an unpruned round"
-    table = Table(title=title, box=None, padding=(0, 1, 0, 0), title_justify="left")
+def _table(names: Sequence[str]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for column in names:
         table.add_column(column, no_wrap=True)
     for column in ("keys", "down", "fit", "masks", "up", "total"):
