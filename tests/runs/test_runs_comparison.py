@@ -190,7 +190,7 @@ def test_table_fits_and_marks_the_unstable(make: Make) -> None:
     assert max(map(len, lines)) <= 100
     (clip,) = [line for line in lines if line.startswith("clip")]
     assert "UNSTABLE" in clip
-    assert "32.6 %" in clip
+    assert " 32.6 " in clip
     (none,) = [line for line in lines if line.startswith("none")]
     assert "UNSTABLE" not in none
 
