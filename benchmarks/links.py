@@ -13,13 +13,15 @@ import multiprocessing
 import os
 import time
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.links_server import PING_BYTES, Arrivals, hog, processes, serve_forever
+from benchmarks.cores import Cores
+from benchmarks.links_server import PING_BYTES, Arrivals, processes, serve_forever
+from benchmarks.links_training import training
 from benchmarks.links_transfers import BYTES_PER_MBIT, TRANSFERS, Bench, stream
+from commands.verification.bounds import rates_off
 from netem.calibration import measure_added_latency
 from netem.channel import Parcel
 from netem.device import DeviceLinks, LinkPair
@@ -73,13 +75,17 @@ async def rates(bench: Bench, quick: bool) -> None:
 
 
 async def fleet(bench: Bench, quick: bool) -> None:
+    """Alone, and beside the same number of clients that train on all cores, as in a run."""
     print("\n20 devices x 10 Mbit/s, 50 ms, one process: error % median/worst, CPU, lateness")
     names = ("raw up", "http down") if quick else tuple(TRANSFERS)
-    for hogs in (0, 2):
-        with processes(hog, hogs):
-            await asyncio.sleep(0.5 if hogs else 0)
-            for name in names:
-                print(f"{hogs} idle-class hogs  {name:9s} " + await fleet_of(bench, name))
+    for name in names:
+        print(f"links alone      {name:9s} " + await fleet_of(bench, name))
+    async with training(20) as progress:
+        for name in names:
+            before, begin_s = progress.ended, time.monotonic()
+            row = await fleet_of(bench, name)
+            per_s = (progress.ended - before) / (time.monotonic() - begin_s)
+            print(f"while all train  {name:9s} {row}  ({per_s:.1f} trainings/s)")
 
 
 async def fleet_of(bench: Bench, name: str, devices: int = 20, mbit_s: float = 10) -> str:
@@ -95,7 +101,9 @@ async def fleet_of(bench: Bench, name: str, devices: int = 20, mbit_s: float = 1
     for links in everyone:
         links.close()
     merged = FidelityMeter.merged(links.meter for links in everyone)
-    return f"{per_cent(errors)}  {cpu:4.0%}  {lateness(merged.measured())}"
+    within = rates_off(float(np.median(np.abs(errors))), float(np.abs(errors).max())) <= 1
+    verdict = "within" if within else "OUT OF BOUNDS"
+    return f"{per_cent(errors)}  {cpu:4.0%}  {lateness(merged.measured())}  {verdict}"
 
 
 async def delay(bench: Bench, quick: bool) -> None:
@@ -230,13 +238,6 @@ async def capacity(bench: Bench, quick: bool) -> None:
         print(f"{devices:4d}  " + await fleet_of(bench, "raw up", devices))
 
 
-def processor_time() -> Any:  # noqa: ANN401
-    """Ticks of all cores so far: busy, stolen by the hypervisor, in all (proc(5), stat)."""
-    ticks = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    user, nice, system, _idle, _iowait, interrupts, soft, stolen = ticks
-    return np.array([user + nice + system + interrupts + soft, stolen, sum(ticks)])
-
-
 BENCHES = {
     "rates": rates,
     "fleet": fleet,
@@ -254,10 +255,9 @@ async def measure(options: argparse.Namespace, ports: tuple[int, int]) -> None:
     load = ", ".join(f"{x:.2f}" for x in os.getloadavg())
     print(f"{os.cpu_count()} cores, load {load}; {type(timer).__name__}; {bench.seconds:g} s each")
     for name in options.only or BENCHES:
-        before = processor_time()
+        before = Cores.now()
         await BENCHES[name](bench, options.quick)
-        busy, stolen, everything = processor_time() - before
-        print(f"(cores busy {busy / everything:.0%}, stolen {stolen / everything:.1%})")
+        print(before.since())
     timer.close()
 
 

@@ -1,4 +1,4 @@
-"""The far end of `benchmarks.links`: plain servers and loads, in processes of their own.
+"""The far end of `benchmarks.links`: plain servers, in processes of their own.
 
 Knows nothing of shaping: asyncio streams and aiohttp as they are.
 """
@@ -6,7 +6,6 @@ Knows nothing of shaping: asyncio streams and aiohttp as they are.
 import asyncio
 import json
 import multiprocessing
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -118,13 +117,6 @@ async def serve(ports: Any) -> None:  # noqa: ANN401
 def serve_forever(ports: Any) -> None:  # noqa: ANN401
     with suppress(KeyboardInterrupt):
         asyncio.run(serve(ports))
-
-
-def hog() -> None:
-    """Burn a core as training does, at SCHED_IDLE."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    while True:
-        pass
 
 
 @contextmanager

@@ -106,7 +106,7 @@ async def _verify(fleet: "Fleet", sites: "Sequence[Site]", net: str, quick: bool
         async with far_end() as far:
             host_s = await plain_round_trip_s(far, effort.pings)
             host, means = await _host(timer, host_s), (far, timer)
-            async with _metered(net, sites, *means) as new:
+            async with metered(net, sites, *means) as new:
                 bench = Bench(new, far, effort, single, bound)
                 links = [await one_link(site, bench, host_s) for site in kinds]
                 lost = await losses(kinds, bench, net)
@@ -156,14 +156,14 @@ async def _kernel(
     except BadInput as error:
         print(f"no comparison with the kernel's TCP: {error}", file=sys.stderr)
         return []
-    async with _metered("packet", kinds, bench.far, timer) as new:
+    async with metered("packet", kinds, bench.far, timer) as new:
         theirs = replace(bench, new=new)
         pairs = zip(kinds, links, strict=True)
         return [await kernels_of(site, link, theirs) for site, link in pairs]
 
 
 @asynccontextmanager
-async def _metered(
+async def metered(
     net: str, sites: "Sequence[Site]", far: "FarEnd", timer: "Timer"
 ) -> "AsyncIterator[NewMetered]":
     """What makes an access to the far end for one of these sites."""

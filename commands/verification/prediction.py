@@ -4,6 +4,7 @@ moved by hand, so that nothing of the host enters."""
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from netem.channel import Phantom, Piece, Signal
 from netem.device import Crossings, DeviceLinks, LinkPair
@@ -72,15 +73,33 @@ def rounds_s(travellers: Callable[[Timer], Sequence[Traveller]], count: int) -> 
     """For each of these devices, which begin at once: seconds until it has downloaded so many bytes
     over a fresh connection and uploaded as many."""
     timer = ManualTimer()
-    devices = [
-        _Device(DeviceLinks(pair, timer, None, crossings), timer, count)
-        for pair, crossings in travellers(timer)
-    ]
-    for device in devices:
+    keys: list[object] = []
+    devices: dict[object, _Device] = {}
+    for number, (pair, crossings) in enumerate(travellers(timer)):
+        keys.append(_alike(pair) if crossings == (None, None) else number)
+        if keys[-1] not in devices:
+            devices[keys[-1]] = _Device(DeviceLinks(pair, timer, None, crossings), timer, count)
+    for device in devices.values():
         device.start()
-    while any(device.done_s is None for device in devices) and timer.next_s() < math.inf:
+    under_way = list(devices.values())
+    while under_way and timer.next_s() < math.inf:
         timer.advance(timer.next_s())
-    return [math.inf if device.done_s is None else device.done_s for device in devices]
+        under_way = [device for device in under_way if device.done_s is None]
+    done_s = {key: device.done_s for key, device in devices.items()}
+    return [math.inf if (done := done_s[key]) is None else done for key in keys]
+
+
+def _alike(pair: LinkPair) -> object:
+    """Equal for devices that take equally long: those whose links leave nothing to chance do so
+    whatever their seeds are."""
+    links = []
+    for link in (pair.up, pair.down):
+        if link.varying is not None or link.variation is not None:
+            return object()
+        if link.tcp is not None and not link.tcp.loss:
+            link = replace(link, tcp=replace(link.tcp, seed=()))
+        links.append(link)
+    return tuple(links)
 
 
 class _Device:
