@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cores import Cores
+from benchmarks.cores import Cores, pulse
 from benchmarks.links_server import PING_BYTES, Arrivals, processes, serve_forever
 from benchmarks.links_training import training
 from benchmarks.links_transfers import BYTES_PER_MBIT, TRANSFERS, Bench, stream
@@ -256,8 +256,9 @@ async def measure(options: argparse.Namespace, ports: tuple[int, int]) -> None:
     print(f"{os.cpu_count()} cores, load {load}; {type(timer).__name__}; {bench.seconds:g} s each")
     for name in options.only or BENCHES:
         before = Cores.now()
-        await BENCHES[name](bench, options.quick)
-        print(before.since())
+        async with pulse() as beating:
+            await BENCHES[name](bench, options.quick)
+        print(f"{before.since()}, the loop stood still for {beating.longest_s:.2f} s at most")
     timer.close()
 
 
