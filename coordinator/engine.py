@@ -222,7 +222,8 @@ class Coordinator:
 
     def told(self, client: Client, batch: bytes, now_s: float) -> None:
         """Telemetry beside the links. Raises ProtocolError if it is none."""
-        self.intake.accept(client.id, batch, now_s)
+        begun = max(self.status.round, self._beginning.after)
+        self.intake.accept(client.id, batch, now_s, begun)
         self._changed.set()
 
     def _lose(self, client: Client, reason: str) -> None:

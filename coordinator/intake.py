@@ -12,6 +12,7 @@ from typing import Any
 
 import msgpack
 
+from coordinator.allowance import Allowance
 from protocol import fields as field
 from protocol.errors import ProtocolError
 from protocol.telemetry import Event, Json, Recorder, Span
@@ -29,16 +30,19 @@ class TelemetryIntake:
         self._recorder = recorder
         self._offset_s: dict[int, float] = {}
         self._farewells: set[int] = set()
+        self._allowances: dict[int, Allowance] = {}
 
     @property
     def complete(self) -> bool:
         """Whether everybody who reports this way has said its last: how faithful it was."""
         return self._offset_s.keys() <= self._farewells
 
-    def accept(self, client: int, body: bytes, now_s: float) -> None:
-        """Record a batch `{"sent_s": float, "spans": [...], "events": [...]}` of `client`.
+    def accept(self, client: int, body: bytes, now_s: float, round_: int) -> None:
+        """Record a batch `{"sent_s": float, "spans": [...], "events": [...]}` of `client`, sent
+        when `round_` is the last that has begun.
 
-        Raises ProtocolError if it is not one; nothing of a malformed batch is recorded.
+        Raises ProtocolError if it is not one, or more than a worker may say; nothing of a batch
+        that is refused is recorded.
         """
         try:
             batch = msgpack.unpackb(body, strict_map_key=True)
@@ -46,6 +50,9 @@ class TelemetryIntake:
             difference_s = now_s - _seconds(batch["sent_s"])
             spans = [_span(client, item) for item in _list(batch["spans"])]
             events = [_event(client, item) for item in _list(batch["events"])]
+            self._allowances.setdefault(client, Allowance()).take(
+                [*spans, *events], len(body), round_
+            )
         except (ValueError, RecursionError, msgpack.UnpackException) as error:
             raise ProtocolError(f"telemetry batch malformed: {type(error).__name__}") from error
         offset_s = min(difference_s, self._offset_s.get(client, difference_s))
@@ -77,13 +84,7 @@ def _span(client: int, item: Mapping[str, Any]) -> Span:
 def _event(client: int, item: Mapping[str, Any]) -> Event:
     _check_keys(item, _EVENT_KEYS)
     kind, round_ = _name("kind", item["kind"]), _count("round", item["round"])
-    if kind not in WORKERS_KINDS:
-        raise field.Malformed("an event that is not a worker's to report")
     return Event(kind, round_, client, _seconds(item["time_s"]), _notes(item["notes"]))
-
-
-WORKERS_KINDS = frozenset({"client_joined", "fidelity", "transfer_failed", "worker_gave_up"})
-"""What workers report; all else is the coordinator's to say."""
 
 
 def _check_keys(item: object, keys: set[str]) -> None:

@@ -26,6 +26,7 @@ from runs.roll import kept_lines, round_lines, streamed_lines
 from runs.settings import read_settings
 from runs.summary import summarise
 from runs.trace import trace_text
+from runs.updates import drop_after
 from runs.writer import Writer, refusal
 
 MOST_TRACED = 100_000
@@ -97,8 +98,8 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: Path, checkpoint: Checkpoint, disk: Disk | None = None) -> "RunFolder":
-        """Go on after the last finished round. What was recorded since is dropped, but for phases
-        of finished rounds that were told late."""
+        """Go on after the last finished round. What was recorded since is dropped, updates kept of
+        it too, but for phases of finished rounds that were told late."""
         size, round_ = int(checkpoint.values["events_bytes"]), int(checkpoint.values["round"])
         file, disk = path / "events.jsonl", disk or Disk()
         late = [
@@ -108,6 +109,7 @@ class RunFolder:
         ]
         try:
             disk.cut(file, size)
+            drop_after(path, round_)
         except OSError as error:
             raise RunFolderError(refusal(file, error)) from None
         folder = cls.reopen(path, disk)

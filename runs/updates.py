@@ -9,6 +9,7 @@ these files, and nothing of what the numbers mean.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def kept_rounds(path: Path) -> tuple[int, ...]:
     """Rounds of which a run folder holds updates, ascending."""
     found = (_ROUND.fullmatch(each.name) for each in (path / FOLDER).glob("round-*"))
     return tuple(sorted(int(match[1]) for match in found if match))
+
+
+def drop_after(path: Path, round_: int) -> None:
+    """Remove what was kept of later rounds: of an attempt that was cut off, which another one will
+    not overwrite whole. Raises OSError."""
+    for late in (each for each in kept_rounds(path) if each > round_):
+        folder = path / FOLDER / f"round-{late}"
+        for file in folder.iterdir():
+            if file.name == _MODEL or _CLIENT.fullmatch(file.name):
+                file.unlink()
+        with suppress(OSError):  # somebody else's file lies there
+            folder.rmdir()
 
 
 def read_round(path: Path, round_: int) -> KeptRound:

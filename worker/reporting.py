@@ -11,6 +11,7 @@ from protocol.telemetry import Event, Span
 
 BATCH = 200
 FLUSH_S = 1.0
+REFUSED = 400
 
 
 class RemoteRecorder:
@@ -39,7 +40,8 @@ class RemoteRecorder:
             await asyncio.shield(self._flushing)
 
     async def flush(self, session: aiohttp.ClientSession) -> None:
-        """Send what is buffered. What cannot be delivered stays for the next time."""
+        """Send what is buffered. What cannot be delivered stays for the next time; what is refused
+        for what it says would be refused again."""
         async with self._sending:
             await self._send(session)
 
@@ -50,7 +52,7 @@ class RemoteRecorder:
             body = msgpack.packb({"sent_s": self._clock(), **_listed(batch)})
             try:
                 async with session.post(self._url, data=body, headers=headers) as response:
-                    if response.status >= 300:
+                    if response.status >= 300 and response.status != REFUSED:
                         return
             except (aiohttp.ClientError, OSError):
                 return

@@ -19,11 +19,13 @@ from safetensors.numpy import load_file
 from protocol.telemetry import Event, Json, Span
 from runs import records, sheets
 from runs.analysis import analyse, summarise_run
+from runs.checkpoint import COORDINATOR, Checkpoint, read_checkpoint
 from runs.disk import FullDisk
 from runs.errors import RunFolderError
 from runs.folder import RunFolder, rebuild
 from runs.loading import load_run
 from runs.summary import summarise
+from runs.updates import client_file, of_client, of_model, read_round, round_file
 
 Fake = Callable[..., Any]
 Config = dict[str, object]
@@ -177,6 +179,29 @@ def test_a_resumed_run_goes_on_in_the_same_folder(killed: tuple[Path, Any]) -> N
     assert [point["round_s"] for point in summary["curve"]] == pytest.approx([8.9, 8.9, 6.1])
     loaded = load_run(path)
     assert summarise_run(loaded)[1]["curve"] == summary["curve"]
+
+
+def test_updates_kept_of_an_attempt_that_was_cut_off_go_with_it(
+    tmp_path: Path, config: Config, fake_run: Fake
+) -> None:
+    """Another attempt may be without a client that this one had; what lies there besides stays."""
+    folder = RunFolder.create(tmp_path / "r", config)
+    run = fake_run(recorder=folder)
+    run.start()
+    run.round(1, 0.5)
+    folder.checkpoint(Checkpoint({"round": 1}, {}))
+    values, everything = np.zeros(2, np.float32), np.ones(2, np.bool_)
+    for round_ in (1, 2, 3):
+        folder.keep(round_file(round_), of_model(round_, values, everything))
+        folder.keep(client_file(round_, 4), of_client(round_, 4, values))
+    notes = folder.path / "updates" / "round-3" / "notes.txt"
+    notes.write_text("somebody's own")
+    folder.close("interrupted")
+    checkpoint = read_checkpoint(folder.path / COORDINATOR)
+    RunFolder.resume(folder.path, checkpoint).close("interrupted")
+    assert [path.name for path in notes.parent.iterdir()] == ["notes.txt"]
+    assert not (folder.path / "updates" / "round-2").exists()
+    assert sorted(read_round(folder.path, 1).updates) == [4]
 
 
 def test_interrupted_and_failed_say_so(tmp_path: Path, config: Config, fake_run: Fake) -> None:

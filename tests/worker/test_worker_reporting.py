@@ -70,6 +70,21 @@ async def test_what_cannot_be_delivered_is_kept() -> None:
     assert len(intake.batches) == 1
 
 
+async def test_what_is_refused_for_what_it_says_does_not_hold_up_the_rest() -> None:
+    intake = Intake()
+    async with answering(intake.answer) as (session, url):
+        recorder = RemoteRecorder(url, lambda: 7.0)
+        recorder.identify("1.secret")
+        recorder.record(SPAN)
+        intake.status = 400
+        await recorder.flush(session)
+        intake.status = 200
+        recorder.record(EVENT)
+        await recorder.flush(session)
+    (batch,) = intake.batches
+    assert (batch["spans"], len(batch["events"])) == ([], 1)
+
+
 async def test_much_telemetry_goes_in_batches_in_order() -> None:
     intake = Intake()
     async with answering(intake.answer) as (session, url):
