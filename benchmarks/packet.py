@@ -10,7 +10,12 @@ a pause.
     python -m benchmarks.packet table [--seconds S]
 
 prints goodput, round trip error and processor time from 1 to 300 Mbit/s, with the kernel's tbf
-and the stream link beside. Works as root, and without where user namespaces are allowed.
+and the stream link beside.
+
+    python -m benchmarks.packet cells [--repeat N]
+
+prints what 0.1, 1 and 10 MB take over a fresh connection on four links: over packet links, kernel
+links, stream links and by arithmetic; `all` prints both tables. Works as root, and without where user namespaces are allowed.
 """
 
 import argparse
@@ -18,6 +23,7 @@ import json
 import sys
 import time
 
+from benchmarks.packet_cells import cells
 from benchmarks.packet_rig import Cell, as_line, connect
 from benchmarks.packet_table import table
 from netem.packet.errors import LinksUnavailable
@@ -67,6 +73,11 @@ def main() -> None:
     all_rates = commands.add_parser("table", help="goodput, round trip and cost by rate")
     all_rates.add_argument("--seconds", type=float, default=4.0, help="of each transfer (4)")
     all_rates.set_defaults(run=lambda options: table(options.seconds))
+    fresh = commands.add_parser("cells", help="single transfers over every kind of link")
+    fresh.add_argument("--repeat", type=int, default=3, help="the median of so many (3)")
+    fresh.set_defaults(run=lambda options: cells(options.repeat))
+    both = commands.add_parser("all", help="both tables")
+    both.set_defaults(run=lambda options: (table(4.0), cells(3)))
     options = parser.parse_args()
     try:
         options.run(options)
