@@ -15,7 +15,8 @@ and the stream link beside.
     python -m benchmarks.packet cells [--repeat N]
 
 prints what 0.1, 1 and 10 MB take over a fresh connection on four links: over packet links, kernel
-links, stream links and by arithmetic; `all` prints both tables. Works as root, and without where user namespaces are allowed.
+links, stream links and by arithmetic; `all` prints both tables. Works as root,
+and without where user namespaces are allowed.
 """
 
 import argparse
@@ -53,6 +54,11 @@ def transfers(options: argparse.Namespace) -> None:
         connection.close()
 
 
+def everything() -> None:
+    table(4.0)
+    cells(3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -77,7 +83,7 @@ def main() -> None:
     fresh.add_argument("--repeat", type=int, default=3, help="the median of so many (3)")
     fresh.set_defaults(run=lambda options: cells(options.repeat))
     both = commands.add_parser("all", help="both tables")
-    both.set_defaults(run=lambda options: (table(4.0), cells(3)))
+    both.set_defaults(run=lambda options: everything())
     options = parser.parse_args()
     try:
         options.run(options)
