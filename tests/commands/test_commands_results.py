@@ -117,9 +117,18 @@ def test_what_attacks_found_stands_beside_and_how_many_runs_they_judged(tmp_path
     assert results_attacks.of_runs(paths[:1]) == []
     lines = results_attacks.of_runs(paths)
     assert lines[0] == "**1 of 2 runs were attacked.**"
-    assert "| AUC of | by | 95% pruned, 1 seed |" in lines
-    assert "| update of round 9, whose | `loss` | 0.625 (0.500 to 0.750) |" in lines
-    assert "| accuracy of the global model on others |  | 0.500 |" in lines
+    assert not any("that of dense" in line for line in lines)
+    dense = {**target, "attacks": {"loss": {"auc": {**auc, "value": 0.75}}}}
+    paths[0].mkdir()
+    (paths[0] / "attack.json").write_text(
+        json.dumps({**result, "sparsity": 0.0, "targets": [dense]})
+    )
+    lines = results_attacks.of_runs(paths)
+    assert "| AUC of | by | 0% pruned, 1 seed | 95% pruned, 1 seed |" in lines
+    told = "| update of round 9, whose | `loss` | 0.750 (0.500 to 0.750) | 0.625 (0.500 to 0.750) |"
+    assert told in lines
+    assert "| accuracy of the global model on others |  | 0.500 | 0.500 |" in lines
+    assert "| update, whose | `loss` | -0.125 (-0.125 to -0.125) |" in lines
 
 
 def test_spreads() -> None:
