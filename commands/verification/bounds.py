@@ -24,8 +24,14 @@ SUM, JAIN = 0.02, 0.99
 """Of a shared link: relative, of what all get together; Jain's index of whom it holds back."""
 
 
-def rate_off(rate: Pair) -> float:
-    return math.inf if rate.error is None else abs(rate.error) / RATE
+def rate_bound(spread_s: float, seconds: float) -> float:
+    """Of a rate over so many seconds behind a delay that wanders by `spread_s` (one standard
+    deviation): the first and the last arrival each do, and three deviations are allowed."""
+    return RATE + 3 * math.sqrt(2) * spread_s / seconds
+
+
+def rate_off(rate: Pair, bound: float = RATE) -> float:
+    return math.inf if rate.error is None else abs(rate.error) / bound
 
 
 def trip_off(trip: Pair) -> float:

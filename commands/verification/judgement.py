@@ -8,7 +8,6 @@ from commands.verification.bounds import (
     JAIN,
     JITTER,
     LAST,
-    RATE,
     RATE_TOGETHER,
     RATE_TOGETHER_MEDIAN,
     RTT_S,
@@ -125,11 +124,11 @@ def _of_share(share: ShareResult) -> Iterator[str]:
 
 
 def _of_link(link: LinkResult, bound: float) -> Iterator[str]:
-    for rate in link.rates:
+    for rate, most in link.bounded_rates:
         # With loss a sender does not fill the link: that is no error of the emulation.
-        if link.loss == 0 and rate_off(rate) > 1:
+        if link.loss == 0 and rate_off(rate, most) > 1:
             again = _again(len(rate.tried))
-            yield f"{link.network}: rate {rate.what} {_off(rate, 2)}, bound {RATE:.0%}{again}"
+            yield f"{link.network}: rate {rate.what} {_off(rate, 2)}, bound {most:.1%}{again}"
     if link.jitter is not None and jitter_off(link.jitter) > 1:
         again = _again(len(link.jitter.tried))
         yield f"{link.network}: jitter {_off(link.jitter, 0)}, bound {JITTER:.0%}{again}"

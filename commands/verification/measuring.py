@@ -10,7 +10,14 @@ from typing import TypeVar
 import aiohttp
 
 from commands.emulation import Site, links_of
-from commands.verification.bounds import jitter_off, rate_off, transfer_off, trip_off
+from commands.verification.bounds import (
+    RATE,
+    jitter_off,
+    rate_bound,
+    rate_off,
+    transfer_off,
+    trip_off,
+)
 from commands.verification.far_end import (
     PING_BYTES,
     Arrivals,
@@ -30,6 +37,8 @@ STEADY_FROM = 0.5
 """A sender has found the rate by the time that half of its bytes have come."""
 _LEAST_ROUND_TRIPS = 16
 """A transfer takes at least so many, or slow start would still be what is measured."""
+_FOR_SPREAD = 25
+"""Exchanges: of fewer the spread says too little for its bound, however short a check is to be."""
 
 T = TypeVar("T")
 NewMetered = Callable[[Site, FidelityMeter], Access]
@@ -80,6 +89,12 @@ class LinkResult:
     jitter: Pair | None
     loss: float
     transfers: tuple[Pair, ...]
+    rate_bounds: tuple[float, ...] = ()
+    """Relative; of each rate, where it is not the usual one."""
+
+    @property
+    def bounded_rates(self) -> list[tuple[Pair, float]]:
+        return list(zip(self.rates, self.rate_bounds or (RATE,) * len(self.rates), strict=True))
 
     @property
     def figures(self) -> Iterator[Pair]:
@@ -107,21 +122,23 @@ async def plain_round_trip_s(far: FarEnd, count: int) -> float:
 async def one_link(site: Site, bench: Bench, host_s: float) -> LinkResult:
     """Everything of one link by itself; `host_s` is what a round trip takes without it."""
     network = site.network
-    rates = [await _rate(site, bench, up) for up in (True, False)]
+    rates, bounds = zip(*[await _rate(site, bench, up) for up in (True, False)], strict=True)
     rtt, jitter = await _trips(site, bench, host_s)
 
     def off(transfer: Pair) -> float:
         return transfer_off(transfer, bench.transfer_bound) if is_steady(site) else 0.0
 
     transfers = await transfers_of(site, bench, off)
-    return LinkResult(network.name, tuple(rates), rtt, jitter, network.transport.loss, transfers)
+    of_rates, loss = tuple(rates), network.transport.loss
+    return LinkResult(network.name, of_rates, rtt, jitter, loss, transfers, tuple(bounds))
 
 
 def is_steady(site: Site) -> bool:
     return site.network.jitter is None and not site.network.transport.loss
 
 
-async def _rate(site: Site, bench: Bench, up: bool) -> Pair:
+async def _rate(site: Site, bench: Bench, up: bool) -> tuple[Pair, float]:
+    """With its bound."""
     pair, network = links_of(site, 1.0, 0.0), site.network
     link, lossy = pair.up if up else pair.down, bool(network.transport.loss)
     count = size_of(link, network.rtt_s, bench.effort)
@@ -136,17 +153,24 @@ async def _rate(site: Site, bench: Bench, up: bool) -> Pair:
         delivered = arrivals.wire_bytes_per_s(STEADY_FROM)
         return Pair("up" if up else "down", link.bytes_per_s, delivered)
 
-    # With loss a sender does not fill the link: that is no error of the emulation.
-    return await bench.repeats.pair(measured, (lambda rate: 0.0) if lossy else rate_off)
+    spread_s = 0.0 if network.jitter is None else network.jitter.spread_s
+    bound = rate_bound(spread_s, (1 - STEADY_FROM) * count / link.bytes_per_s)
+
+    def off(rate: Pair) -> float:
+        # With loss a sender does not fill the link: that is no error of the emulation.
+        return 0.0 if lossy else rate_off(rate, bound)
+
+    return await bench.repeats.pair(measured, off), bound
 
 
 async def _trips(site: Site, bench: Bench, host_s: float) -> tuple[Pair, Pair | None]:
     """Round trip and jitter, of the same messages; judged is the one or the other."""
     pair, wander = links_of(site, 1.0, 0.0), site.network.jitter
     pause_s = 0.01 if wander is None else wander.correlation_s
+    count = bench.effort.pings if wander is None else max(_FOR_SPREAD, bench.effort.pings)
 
     async def pinged(session: aiohttp.ClientSession) -> list[float]:
-        return await round_trips(session, bench.far, bench.effort.pings, pause_s)
+        return await round_trips(session, bench.far, count, pause_s)
 
     async def measured() -> tuple[Pair, Pair | None]:
         trips, _ = await over(site, bench.new, pinged)

@@ -120,7 +120,8 @@ class Playing(NamedTuple):
     travellers: Callable[[Timer], Sequence[Traveller]]
     busy_s: Callable[[], float]
     held_back: frozenset[int]
-    """Clients whose links cannot be full: of shared ones, and where packets get lost."""
+    """Clients whose rates are not judged: links that cannot be full, since they are shared or lose
+    packets, and delays that wander by more than so short a rate can bear."""
 
 
 async def one_round(

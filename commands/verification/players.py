@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from commands.emulation import NewAccess, Site, links_of
 from commands.sharing import MOST_AT_COORDINATOR, SharedNetwork, joint, shared_network
-from commands.verification.measuring import NewMetered
+from commands.verification.measuring import NewMetered, is_steady
 from commands.verification.one_round import Playing
 from commands.verification.prediction import Traveller
 from netem.access import Access
@@ -48,9 +48,9 @@ def playing(
         joints = [joint(site, shared, timer, 1.0) for site in sites]
         accesses = [j or own for j, own in zip(joints, accesses, strict=True)]
     sharing = {client for shared in fleet.shared for client in shared.members}
-    lossy = {n for n, site in enumerate(sites) if site.network.transport.loss}
+    by_chance = {n for n, site in enumerate(sites) if not is_steady(site)}
     busy_s = _busy_of(accesses[0](FidelityMeter()))
-    return Playing(accesses, travellers, busy_s, frozenset(sharing | lossy))
+    return Playing(accesses, travellers, busy_s, frozenset(sharing | by_chance))
 
 
 def _traveller(site: Site, shared: SharedNetwork) -> Traveller:

@@ -111,13 +111,13 @@ def _link_json(link: LinkResult) -> Json:
     return {
         "network": link.network,
         "loss": link.loss,
-        "rates": [_pair_json(pair) for pair in link.rates],
+        "rates": [_pair_json(pair) | {"bound": bound} for pair, bound in link.bounded_rates],
         "round_trip": _pair_json(link.rtt),
         "jitter": None if link.jitter is None else _pair_json(link.jitter),
         "transfers": [_pair_json(pair) for pair in link.transfers],
     }
 
 
-def _pair_json(pair: Pair) -> Json:
+def _pair_json(pair: Pair) -> dict[str, Json]:
     figure: dict[str, Json] = {"what": pair.what, "asked": pair.asked, "delivered": pair.delivered}
     return {**figure, "tried": plain(pair.tried)} if pair.tried else figure

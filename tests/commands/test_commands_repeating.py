@@ -91,7 +91,7 @@ async def test_a_link_that_is_wrong_is_still_wrong(values: list[float]) -> None:
     assert rate_off(found) > 1
     broken = replace(GOOD, links=(replace(LINK, rates=(found,)),))
     (rule,) = broken.broken()
-    assert rule == f"dsl: rate up off by {found.error:+.2%}, bound 1%, the middle one of 3"
+    assert rule == f"dsl: rate up off by {found.error:+.2%}, bound 1.0%, the middle one of 3"
 
 
 @given(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from commands.emulation import links_of
+from commands.verification.bounds import RATE, rate_bound
 from commands.verification.datagrams import through
 from commands.verification.far_end import Arrivals
 from commands.verification.figure import Pair
@@ -178,7 +179,7 @@ def with_round(**changes: object) -> Verification:
 @pytest.mark.parametrize(
     ("found", "rule"),
     [
-        (with_link(rates=(Pair("up", 1e6, 0.98e6),)), "dsl: rate up off by -2.00%, bound 1%"),
+        (with_link(rates=(Pair("up", 1e6, 0.98e6),)), "dsl: rate up off by -2.00%, bound 1.0%"),
         (with_link(rtt=Pair("round trip", 0.04, 0.0416)), "dsl: round trip off by +1.60 ms"),
         (with_link(jitter=Pair("jitter", 0.01, 0.014)), "dsl: jitter off by +40%, bound 35%"),
         (with_link(transfers=(Pair("1 MB up", 1.0, 1.04),)), "1 MB up off by +4.0% against its"),
@@ -215,6 +216,15 @@ def test_each_bound(found: Verification, rule: str) -> None:
     assert any(rule in line for line in found.broken())
     assert escape(rule.split(",")[0]) in as_page(found)
     assert as_json(found)["within"] is False
+
+
+def test_a_wandering_delay_widens_the_bound_of_a_rate() -> None:
+    bound = rate_bound(0.005, 0.5)
+    assert bound == pytest.approx(0.01 + 3 * 2**0.5 * 0.01)
+    assert rate_bound(0.0, 0.5) == RATE
+    off = (Pair("up", 1e6, 1.04e6),)
+    assert with_link(rates=off, rate_bounds=(bound,)).broken() == []
+    assert len(with_link(rates=off, rate_bounds=(0.03,)).broken()) == 1
 
 
 def test_a_window_may_be_off_by_what_comes_at_once() -> None:
