@@ -191,10 +191,13 @@ class Study:
     @property
     def baseline(self) -> tuple[str, object]:
         """The axis along which runs are compared, and where on it the baseline is: dense training
-        where sparsities are gone through, else the first strategy."""
+        where sparsities are gone through, else the first of what else there are several of,
+        strategies before all."""
         if 0.0 in self.grid.axes.get("sparsity", ()):
             return "sparsity", 0.0
-        return "strategy", self.grid.axes["strategy"][0]
+        several = [axis for axis, values in self.grid.axes.items() if len(values) > 1]
+        along = "strategy" if "strategy" in several or not several else several[0]
+        return along, self.grid.axes[along][0]
 
     def runs(self) -> Iterator[Played]:
         for cell in self.sweep.cells:

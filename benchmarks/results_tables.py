@@ -68,7 +68,7 @@ def _main(study: Study, rows: Rows, names: Sequence[str]) -> list[str]:
         *names,
         "seeds",
         "round, s",
-        "saved against none",
+        f"saved against {study.baseline[1]}",
         "bound",
         "keep ratio",
         "MB a round up, down",
