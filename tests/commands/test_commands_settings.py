@@ -172,7 +172,7 @@ def test_an_experiment_says_what_a_set_says(tmp_path: Path) -> None:
     assert resolve(None, {}, [f"{key}={value}" for key, value in values.items()]) == RunSettings()
 
 
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 @given(st.sampled_from(sorted(asdict(RunSettings()))), st.text(max_size=12))
 def test_any_text_is_a_setting_or_one_line(key: str, text: str) -> None:
     refusal, changed = None, RunSettings()

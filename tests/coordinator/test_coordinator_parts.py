@@ -39,7 +39,7 @@ LIMIT_S = 30.0
 STEPS = st.lists(st.tuples(st.sampled_from(["answer", "lose"]), st.integers(0, 5)))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.sets(st.integers(0, 5)), STEPS)
 def test_each_client_is_awaited_answered_or_lost(
     expected: set[int], steps: list[tuple[str, int]]
@@ -135,7 +135,7 @@ def identity(number: int) -> bytes:
     return bytes([number]) * 32
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.integers(1, 5),
     st.lists(st.tuples(st.integers(0, 7), st.none() | st.integers(0, 6)), max_size=20),
@@ -196,7 +196,7 @@ def batch(sent_s: float) -> bytes:
     return packed
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.floats(-1e6, 1e6),
     st.lists(st.tuples(st.floats(0, 1e3), st.floats(0, 2)), min_size=1, max_size=8),

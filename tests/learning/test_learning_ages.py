@@ -19,7 +19,7 @@ def parts(values: np.ndarray, name: str, seed: int = 0) -> list[np.ndarray]:
 
 
 @given(st.integers(64, 400), st.sampled_from(sorted(AGE_PARTITIONS)), st.integers(0, 9))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_every_scan_goes_to_one_silo(count: int, name: str, seed: int) -> None:
     values = np.random.default_rng(seed).normal(62.7, 7.4, count)
     found = parts(values, name, seed)

@@ -76,7 +76,7 @@ def sums(layout: VectorLayout, members: Fleet) -> tuple[NDArray[np.float64], NDA
 
 @pytest.mark.parametrize("structure", [CNN, LSTM], ids=["cnn", "lstm"])
 @pytest.mark.parametrize("counts", ["pair", "neuron"])
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(clients=st.integers(0, 5), seed=st.integers(0, 2**32 - 1))
 def test_mean_is_exact(structure: Structure, counts: Counts, clients: int, seed: int) -> None:
     """`pair` for any keep sets, `neuron` for nested ones; with no client, nothing moves."""

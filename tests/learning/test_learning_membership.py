@@ -74,7 +74,7 @@ def test_bad_scores_are_refused() -> None:
 FEW = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(members=FEW, others=FEW)
 def test_the_area_is_scikit_learns_and_turns_with_the_scores(
     members: list[float], others: list[float]

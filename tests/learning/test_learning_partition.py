@@ -11,7 +11,7 @@ from learning.partition import PARTITIONS, Partition, PartitionError, split
 LABELS = np.random.default_rng(0).integers(0, 10, 1000)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(sorted(PARTITIONS.keys() - AGE_PARTITIONS.keys())),
     clients=st.integers(1, 40),

@@ -27,7 +27,7 @@ def keeps(draw: st.DrawFn, structure: Structure) -> Keep:
     return keep
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(keeps(TINY.structure))
 def test_extract_and_expand_are_inverse_on_what_is_kept(keep: Keep) -> None:
     sub = SubModel(TINY.structure, keep)

@@ -66,7 +66,7 @@ def test_a_link_delivers_in_order_with_that_mean_and_spread(
 
 
 @given(st.lists(st.floats(-5, 1e6), max_size=20), st.integers(0, 2**63))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_course_depends_on_seed_and_time_alone(times_s: list[float], seed: int) -> None:
     jitter = Jitter(0.01, 0.1, "gamma", (seed, 7))
     asked_often = jitter.course()

@@ -70,7 +70,7 @@ def play(
 
 
 @given(st.lists(rates, min_size=2, max_size=2), st.lists(rates, min_size=4, max_size=4), offers)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_laws_of_the_junction(
     shared: list[float], own: list[float], plan: list[tuple[float, int, int]]
 ) -> None:
@@ -97,7 +97,7 @@ def test_laws_of_the_junction(
 
 
 @given(offers, st.lists(st.floats(0, 5), max_size=15))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_late_polls_change_nothing(plan: list[tuple[float, int, int]], polls: list[float]) -> None:
     def figures(polls: Sequence[float]) -> list[tuple[int, float, float]]:
         scene = Scene([10.0], [5.0, 20.0, 20.0, 1.0], [(0,)] * 4)
@@ -107,7 +107,7 @@ def test_late_polls_change_nothing(plan: list[tuple[float, int, int]], polls: li
 
 
 @given(st.lists(st.sampled_from([1.34, 3.0, 20.0, 200.0]), min_size=2, max_size=20), rates)
-@settings(deadline=None, max_examples=15, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=15, phases=[Phase.explicit, Phase.generate])
 def test_devices_that_a_shared_link_limits_get_alike_and_all_of_it(
     faster: list[float], shared: float
 ) -> None:

@@ -120,7 +120,7 @@ def test_impossible_time_scales_are_refused(scale: float) -> None:
 
 
 @given(st.floats(0.1, 10), offers)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_time_scale_stretches_every_transit(scale: float, plan: list[Offer]) -> None:
     plan = [(0.0, flow, payload) for _, flow, payload in plan]
     # A quantum of one frame, so that both cut alike.
@@ -133,7 +133,7 @@ def test_time_scale_stretches_every_transit(scale: float, plan: list[Offer]) -> 
 
 
 @given(rates, delays, offers, st.lists(st.floats(0, 10), max_size=10))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_laws_of_the_link(rate: float, delay: float, plan: list[Offer], polls: list[float]) -> None:
     parameters = LinkParameters(rate, delay)
     transits = play(parameters, plan, polls)
@@ -153,7 +153,7 @@ def test_laws_of_the_link(rate: float, delay: float, plan: list[Offer], polls: l
 
 
 @given(rates, offers)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_it_is_idle_only_when_nothing_waits(rate: float, plan: list[Offer]) -> None:
     transits = play(LinkParameters(rate, 0.01), plan, [])
     arrivals, now_s = [], 0.0
@@ -168,7 +168,7 @@ def test_it_is_idle_only_when_nothing_waits(rate: float, plan: list[Offer]) -> N
 
 
 @given(rates, offers, st.lists(st.floats(0, 10), max_size=20))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_late_polls_change_nothing(rate: float, plan: list[Offer], polls: list[float]) -> None:
     parameters = LinkParameters(rate, 0.02)
 
@@ -179,7 +179,7 @@ def test_late_polls_change_nothing(rate: float, plan: list[Offer], polls: list[f
 
 
 @given(st.integers(2, 20), rates)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_busy_flows_share_fairly(count: int, rate: float) -> None:
     """Jain's index over 20 flows stays above 0.99 after some 100 turns each."""
     link: Link[Sent] = Link(LinkParameters(rate, 0.01))

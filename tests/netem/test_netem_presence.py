@@ -42,7 +42,7 @@ def there(available: Intervals, playback: Playback, now_s: float) -> bool:
 
 
 @given(presences(), st.integers(0, 120))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_presence_and_its_next_change(case: tuple[Intervals, Playback], eighth: int) -> None:
     available, playback = case
     now_s = 100.0 + eighth / 4 + 1 / 8  # edges lie on quarters

@@ -56,7 +56,7 @@ def brute(steps: Steps, playback: Playback, from_s: float, to_s: float) -> float
 
 
 @given(stepped(), playbacks(), st.floats(0, 60), st.floats(0, 60))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_the_integral_is_what_brute_force_finds(
     steps: Steps, playback: Playback, from_s: float, lasting_s: float
 ) -> None:
@@ -67,7 +67,7 @@ def test_the_integral_is_what_brute_force_finds(
 
 
 @given(stepped(), playbacks(), st.floats(0, 60), st.floats(1, 1e7))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_finishing_inverts_the_integral(
     steps: Steps, playback: Playback, from_s: float, amount: float
 ) -> None:
@@ -137,7 +137,7 @@ class Mahimahi:
     st.lists(st.integers(0, 20), min_size=1, max_size=30),
     st.lists(st.tuples(st.integers(0, 60), st.integers(1, 4000)), min_size=1, max_size=30),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_opportunities_are_used_as_mahimahi_does(
     gaps: list[int], arrivals: list[tuple[int, int]]
 ) -> None:
@@ -180,7 +180,7 @@ TRACES: list[TraceCapacity] = [
     st.lists(st.tuples(st.floats(0, 0.3), st.integers(0, 3), st.integers(1, 60_000)), max_size=15),
     st.lists(st.floats(0, 5), max_size=15),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_varying_link_keeps_the_laws(
     capacity: TraceCapacity, plan: list[tuple[float, int, int]], polls: list[float]
 ) -> None:

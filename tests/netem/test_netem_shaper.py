@@ -36,7 +36,7 @@ async def test_downwards_the_same() -> None:
     st.lists(st.tuples(st.integers(1, 30_000), st.floats(0, 0.05)), min_size=1, max_size=15),
     st.floats(0, 0.02),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 async def test_content_order_and_rate_whatever_the_lateness(
     writes: list[tuple[int, float]], late_s: float
 ) -> None:

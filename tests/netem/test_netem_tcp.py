@@ -72,7 +72,7 @@ def play(link: LinkParameters, plan: list[Write], late_s: float = 0.0) -> tuple[
 
 
 @given(cells, plans)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_everything_arrives_once_and_in_order(cell: Cell, plan: list[Write]) -> None:
     logs, pipe = play(cell.link(), plan)
     for which, log in enumerate(logs):
@@ -86,7 +86,7 @@ def test_everything_arrives_once_and_in_order(cell: Cell, plan: list[Write]) -> 
 
 
 @given(cells, plans)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_waking_late_changes_nothing_but_when_it_is_handed_over(
     cell: Cell, plan: list[Write]
 ) -> None:
@@ -101,7 +101,7 @@ def test_waking_late_changes_nothing_but_when_it_is_handed_over(
 
 
 @given(cells, st.integers(1, 300_000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_transfer_is_faster_than_the_wire(cell: Cell, count: int) -> None:
     rig = Rig(cell.link())
     application = rig.application()
@@ -114,7 +114,7 @@ def test_no_transfer_is_faster_than_the_wire(cell: Cell, count: int) -> None:
 
 
 @given(cells)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_windows_stay_within_bounds(cell: Cell) -> None:
     rig = Rig(cell.link())
     application = rig.application()

@@ -281,14 +281,14 @@ plain = st.recursive(
 
 
 @given(plain, st.integers(0, 5))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_plain_values_come_out_of_a_pickle_as_they_went_in(value: object, protocol: int) -> None:
     twice = [value, value]  # so that the memo is used
     assert plain_values(Source("x", pickle.dumps(twice, protocol))) == twice
 
 
 @given(st.binary(max_size=60))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_no_bytes_do_worse_to_the_pickle_reader_than_be_refused(content: bytes) -> None:
     with suppress(ProfileError):
         values = plain_values(Source("x", content))

@@ -41,7 +41,7 @@ def test_units_in_base_units(number: float, unit: str, dimension: Dimension, val
     place=st.sampled_from(EVERY_UNIT),
     number=st.floats(1e-12, 1e12) | st.integers(1, 10**12),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_figure_keeps_its_text_and_survives_the_mapping(
     place: tuple[Dimension, str], number: float
 ) -> None:
@@ -53,7 +53,7 @@ def test_a_figure_keeps_its_text_and_survives_the_mapping(
 
 
 @given(place=st.sampled_from(EVERY_UNIT), number=st.floats(1e-6, 1e6))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_larger_numbers_are_larger_quantities(place: tuple[Dimension, str], number: float) -> None:
     dimension, unit = place
     small = parse_quantity(figure(number, unit), dimension)
@@ -61,7 +61,7 @@ def test_larger_numbers_are_larger_quantities(place: tuple[Dimension, str], numb
 
 
 @given(dimension=st.sampled_from(Dimension), unit=st.text(max_size=8))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_only_the_units_of_the_dimension_are_taken(dimension: Dimension, unit: str) -> None:
     if unit in UNITS[dimension]:
         assert parse_quantity(figure(1, unit), dimension).unit == unit

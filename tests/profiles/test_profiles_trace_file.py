@@ -90,7 +90,7 @@ def written(trace: TraceFile, order: int = 0) -> bytes:
 
 
 @given(files, st.booleans())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_what_is_written_is_read_back(trace: TraceFile, by_time: bool) -> None:
     read = parse_trace(Source("x", written(trace, by_time)))
     assert read.title == trace.title

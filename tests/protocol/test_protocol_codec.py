@@ -113,7 +113,7 @@ def test_the_table_covers_every_message_and_every_field() -> None:
 
 @pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
 def test_round_trip(kind: type) -> None:
-    @settings(deadline=None, max_examples=25)
+    @settings(max_examples=25)
     @given(MESSAGES[kind])
     def returns(message: m.Message) -> None:
         data = encode(message)
@@ -123,14 +123,14 @@ def test_round_trip(kind: type) -> None:
     returns()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.binary(max_size=200))
 def test_noise_is_a_protocol_error(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode(data)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(message=st.one_of(*MESSAGES.values()), data=st.data())
 def test_damaged_messages_are_protocol_errors_or_other_messages(
     message: m.Message, data: st.DataObject

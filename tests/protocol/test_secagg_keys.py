@@ -157,7 +157,7 @@ def pairings() -> tuple[bytes, bytes]:
     return to_bob.send_key, from_alice.receive_key
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(note=st.binary(max_size=NOTE_BYTES))
 def test_sealing_round_trips_and_hides_the_length(note: bytes) -> None:
     send, receive = pairings()

@@ -68,7 +68,7 @@ def test_wide_words_read_the_same_stream(keystream: Keystream) -> None:
     assert wide.tobytes() == expand(KEY, 12).tobytes()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     start=st.integers(0, 40),
     cuts=st.lists(st.integers(1, 90_000), min_size=1, max_size=5),

@@ -31,7 +31,7 @@ def source(client: int) -> Randomness:
     return np.random.default_rng(client).bytes
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     ids=st.lists(st.integers(0, 2**32 - 1), min_size=3, max_size=40, unique=True), data=st.data()
 )
@@ -149,7 +149,7 @@ def test_the_bound_on_separation_holds(clients: int, degree: int, missing: int) 
     assert 0 < apart / comb(clients, missing) <= 2**bound
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data(), seed=st.integers(0, 1000))
 def test_the_masked_sum_is_the_plain_sum(data: st.DataObject, seed: int) -> None:
     """Over random losses: the exact sum, or a clear error exactly if some secret has too few

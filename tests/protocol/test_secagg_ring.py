@@ -53,7 +53,7 @@ def test_the_largest_sum_comes_back_with_its_sign(bits: int) -> None:
         np.testing.assert_allclose(ring.dequantise(total), 150 * value, rtol=1e-12)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     bits=st.sampled_from(RING_BITS),
     clip=st.floats(1e-3, 1e3),
@@ -80,7 +80,7 @@ def test_error_against_the_float_mean_is_bounded(
     assert error <= len(weights) * ring.step / 2 + sum(weights) * clip * 1e-12
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     bits=st.sampled_from(RING_BITS),
     weight=st.integers(1, 5),
@@ -155,7 +155,7 @@ def test_stochastic_rounding_goes_up_as_often_as_it_should(fraction: float, nega
     assert abs(found.mean() - exact) < 5 * deviation + 2**-17
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=50),
     bits=st.sampled_from(RING_BITS),
@@ -270,7 +270,7 @@ def test_nothing_to_do_is_fine() -> None:
     assert ring.quantise(np.empty(0, np.float32), 1, np.empty(0, ring.word)) == 0
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(bits=st.sampled_from(RING_BITS), size=st.integers(0, 70), seed=st.integers(0, 2**32))
 def test_packing_is_exact_and_comes_back(bits: int, size: int, seed: int) -> None:
     """The bytes are those of Python's own little-endian integers, word after word."""

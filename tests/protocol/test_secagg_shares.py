@@ -49,7 +49,7 @@ def test_the_field_is_a_field() -> None:
     assert 2**256 - 2**32 < PRIME < 2**256
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(secret=SECRETS, data=st.data())
 def test_any_threshold_of_shares_recovers(secret: bytes, data: st.DataObject) -> None:
     indices = data.draw(st.lists(st.integers(1, 10_000), unique=True, min_size=1, max_size=12))

@@ -140,5 +140,5 @@ class SecureSum(RuleBasedStateMachine):
             assert (self.total.words == expected).all()
 
 
-SecureSum.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+SecureSum.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
 TestSecureSum = SecureSum.TestCase

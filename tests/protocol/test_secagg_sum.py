@@ -59,7 +59,7 @@ def schedules(draw: st.DrawFn) -> tuple[tuple[int, ...], int, dict[int, Lost]]:
     return clients, threshold, {client: draw(st.sampled_from(Lost)) for client in dropped}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     schedule=schedules(),
     bits=st.sampled_from(RING_BITS),
@@ -88,7 +88,7 @@ def test_the_masked_sum_is_the_plain_sum(
         assert (vectors[client] != plain[client]).any()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     clients=st.integers(2, 8),
     data=st.data(),

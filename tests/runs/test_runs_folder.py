@@ -214,7 +214,7 @@ def test_interrupted_and_failed_say_so(tmp_path: Path, config: Config, fake_run:
         folder.close("well")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(room=st.integers(0, 60_000))
 def test_a_full_disk_leaves_no_half_file(
     tmp_path_factory: pytest.TempPathFactory, config: Config, fake_run: Fake, room: int
@@ -326,7 +326,7 @@ def test_trace_has_a_process_per_device(tmp_path: Path, config: Config, fake_run
 finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(phase=st.text(), start=finite, lasts=st.floats(0, 1e6), up=st.integers(0, 2**60))
 def test_a_span_survives_its_line(phase: str, start: float, lasts: float, up: int) -> None:
     span = Span(phase, 3, None, start, start + lasts, up, 0, {"n": [1, {"x": None}]})

@@ -15,7 +15,7 @@ SCORES = st.lists(st.floats(0, 100), min_size=1, max_size=30)
 
 
 @given(SCORES, st.integers(0, 30), st.floats(1.01, 4))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_the_threshold_stops_growing_as_soon_as_enough_qualify(
     values: list[float], needed: int, growth: float
 ) -> None:

@@ -227,7 +227,7 @@ LIES = st.one_of(
 
 
 @given(st.dictionaries(st.integers(0, 18), LIES, max_size=19), st.sampled_from(PRUNING))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_liars_can_neither_prune_a_client_below_its_bound_nor_confuse_it(
     structure: Structure, curve: FitCurve, lies: dict[int, bytes], name: str
 ) -> None:

@@ -156,7 +156,7 @@ def test_the_client_trains_what_it_is_told(structure: Structure, curve: FitCurve
     assert decision.keep["first"].tolist() == [1, 4]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.tuples(*(st.integers(1, 2**size - 1) for size in STRUCTURE.sizes.values())))
 def test_instructions_survive_the_wire(bits: tuple[int, ...]) -> None:
     keep = {

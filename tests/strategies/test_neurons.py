@@ -39,7 +39,7 @@ def informed(structure: Structure, number: int, seed: int, round_: int) -> Neuro
 
 @pytest.mark.parametrize("number", range(3), ids=["ordered", "random", "global"])
 @given(RATIOS, RATIOS, st.integers(0, 99), st.integers(2, 99))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_public_orders_nest_by_ratio_and_agree_between_clients(
     structure: Structure, number: int, one: float, other: float, seed: int, round_: int
 ) -> None:

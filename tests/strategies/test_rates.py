@@ -20,7 +20,7 @@ POSITIVE = st.floats(1e-3, 1e3)
 
 
 @given(st.floats(0, 10), st.floats(1e-9, 1e-3), st.lists(st.integers(10, 10**6), min_size=2))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_curve_fits_exact_figures_exactly(fixed: float, slope: float, macs: list[int]) -> None:
     spread = [10, *macs, 2 * 10**6]
     curve = FitCurve.fitted([(size, fixed + slope * size) for size in spread])
@@ -29,7 +29,7 @@ def test_a_curve_fits_exact_figures_exactly(fixed: float, slope: float, macs: li
 
 
 @given(st.lists(st.tuples(POSITIVE, POSITIVE), min_size=1, max_size=8))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_a_fitted_curve_is_never_negative_and_never_beaten_by_a_simple_one(
     probes: list[tuple[float, float]],
 ) -> None:
@@ -95,7 +95,7 @@ def test_cost_is_that_of_the_real_sub_model_and_not_the_ratio(
 
 
 @given(POSITIVE, POSITIVE, POSITIVE, POSITIVE)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_each_rule_chooses_the_largest_ratio_that_meets_its_target(
     fit_s: float, network_s: float, target_total_s: float, target_fit_s: float
 ) -> None:

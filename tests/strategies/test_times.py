@@ -21,7 +21,7 @@ NETWORKS = st.floats(0, LONGEST_S)
 
 
 @given(FITS, NETWORKS)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_note_comes_back_as_it_was_sent_at_one_length(fit_s: float, network_s: float) -> None:
     note = encode_note(Times(fit_s, network_s))
     assert decode_note(note) == Times(fit_s, network_s)
@@ -29,7 +29,7 @@ def test_a_note_comes_back_as_it_was_sent_at_one_length(fit_s: float, network_s:
 
 
 @given(st.binary(max_size=40))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_bytes_are_times_within_bounds_or_refused(note: bytes) -> None:
     try:
         times = decode_note(note)
@@ -81,7 +81,7 @@ def test_what_is_no_time_cannot_be_measured(fit_s: float, network_s: float) -> N
 
 
 @given(st.floats(0, 1e300), st.floats(0, 1e300))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_what_one_measures_is_always_something_peers_accept(fit: float, network: float) -> None:
     times = Times.measured(fit, network)
     assert decode_note(encode_note(times)) == times
