@@ -38,7 +38,8 @@ def test_three_of_five_take_part(command: Command, drawn_fleet: str, tmp_path: P
     ended = command(
         *("run", "--profile", drawn_fleet, "--rounds", "2", "--strategy", "exclude"),
         *("--set", "clients_per_round=3", "--set", "training_processes=1", "--set", "epochs=1"),
-        *("--set", "batch_size=300", "--seed", "5", "--out", str(out), "--json"),
+        *("--set", "train_examples=100", "--set", "test_examples=40"),
+        *("--seed", "5", "--out", str(out), "--json"),
     )
     assert ended.code == 0, ended.err
     assert "3 of 5 clients a round: exclude: a client is judged by its last arrival" in ended.err

@@ -37,7 +37,7 @@ def virtual(command: Command, fast_fleet: Fleet, tmp_path: Path) -> Callable[...
 
 
 def test_the_number_of_processes_does_not_show(virtual: Callable[..., Any], tmp_path: Path) -> None:
-    short = ("--set", "epochs=1", "--set", "batch_size=300")
+    short = ("--set", "epochs=1", "--set", "train_examples=240", "--set", "test_examples=90")
     one, two = (virtual(n, *short, "--set", f"training_processes={n}") for n in "12")
     assert one["events_sha256"] == two["events_sha256"]
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in "12"]
@@ -76,6 +76,7 @@ def test_senders_by_rounds_take_about_as_long_and_say_so(virtual: Callable[..., 
 def test_modelled_times_are_the_computed_ones(virtual: Callable[..., Any]) -> None:
     """With `none` no decision follows from the values."""
     settings = ("--strategy", "none", "--set", "epochs=1", "--set", "training_processes=1")
+    settings += ("--set", "train_examples=120", "--set", "test_examples=40")
     computed, modelled = virtual("computed", *settings), virtual("modelled", *settings, *MODELLED)
     assert (modelled["bodies"], computed["bodies"]) == ("phantom", "carried")
     # A phantom is declared by one more header line than a body that is carried.
