@@ -75,8 +75,10 @@ def test_senders_by_rounds_take_about_as_long_and_say_so(virtual: Callable[..., 
 
 def test_modelled_times_are_the_computed_ones(virtual: Callable[..., Any]) -> None:
     """With `none` no decision follows from the values."""
-    settings = ("--strategy", "none", "--set", "epochs=1", "--set", "training_processes=1")
-    settings += ("--set", "train_examples=120", "--set", "test_examples=40")
+    settings = words(
+        "--strategy none --set epochs=1 --set training_processes=1"
+        " --set train_examples=120 --set test_examples=40"
+    )
     computed, modelled = virtual("computed", *settings), virtual("modelled", *settings, *MODELLED)
     assert (modelled["bodies"], computed["bodies"]) == ("phantom", "carried")
     # A phantom is declared by one more header line than a body that is carried.
