@@ -6,7 +6,7 @@ from pathlib import Path
 from commands import imports
 from commands.errors import BadInput
 from profiles import Kind, ProfileError, list_profiles, load_profile, show
-from profiles.catalogue import list_traces
+from profiles.catalogue import TRACE_SUFFIX, list_traces, locate_trace
 from profiles.formats import import_trace
 from profiles.formats.options import ImportOptions
 from profiles.trace_reading import read_trace
@@ -42,11 +42,20 @@ def _run(arguments: argparse.Namespace) -> None:
                 print(f"{kind}:\n  " + "\n  ".join(list_profiles(kind)))
             print("traces:\n  " + "\n  ".join(list_traces()))
         case "show":
-            print(show(load_profile(arguments.name)))
+            print(_shown(arguments.name))
         case "check":
             print(f"{arguments.file}: good ({_checked(arguments.file, arguments.format)})")
         case "import":
             imports.run(arguments)
+
+
+def _shown(name: str) -> str:
+    if name.endswith(TRACE_SUFFIX) or name in list_traces():
+        path = locate_trace(name, Path())
+        trace = read_trace(path)
+        head = f"{path.stem}: {trace.title}", imports.described(trace)
+        return "\n".join([*head, *(f"note: {note}" for note in trace.notes)])
+    return show(load_profile(name))
 
 
 def _checked(file: str, format_: str | None) -> str:

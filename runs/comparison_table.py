@@ -13,7 +13,8 @@ from runs.values import flag, items, number, table, text
 WIDTH = 100
 Row = Mapping[str, object]
 _NAMED_BY = ("strategy", "aggregation")
-_COLUMNS = ("round, s", "saved, %", "final", "to target", "sent", "a round")
+_OF_METRIC = ("final", "to target", "sent")
+_COLUMNS = ("round, s", "saved, %", *_OF_METRIC, "a round")
 
 
 def print_comparison(comparison: Mapping[str, Json], console: Console) -> None:
@@ -25,7 +26,9 @@ def comparison_table(comparison: Mapping[str, Json]) -> RenderableType:
     varying = _varying(rows)
     shown = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
     shown.add_column("", overflow="fold")
-    for name in (*(["seeds"] if "seeds" in varying else []), *_COLUMNS):
+    columns = ["seeds"] if "seeds" in varying else []
+    columns += [name for name in _COLUMNS if "metric" in varying or name not in _OF_METRIC]
+    for name in columns:
         shown.add_column(name, justify="right", no_wrap=True)
     fleet: object = None
     for row in rows:
@@ -38,11 +41,14 @@ def comparison_table(comparison: Mapping[str, Json]) -> RenderableType:
 
 
 def _varying(rows: Sequence[Row]) -> frozenset[str]:
-    """What rows differ in, beside settings; the rest is said once, above them."""
+    """What there is to say of single rows beside their settings: what they differ in (the rest is
+    said once, above them), and a metric if any was measured."""
     told = ("fleet", "strategy", "aggregation")
     found = {key for key in told if len({text(row, key) for row in rows}) > 1}
     if len({_seeds(row) for row in rows}) > 1:
         found.add("seeds")
+    if any(number(table(table(row, "metric"), "final"), "mean") is not None for row in rows):
+        found.add("metric")
     return frozenset(found)
 
 
@@ -63,24 +69,27 @@ def _head(comparison: Mapping[str, Json], rows: Sequence[Row]) -> Text:
 
 
 def _cells(row: Row, varying: frozenset[str]) -> list[Text]:
-    metric, reached = table(row, "metric"), table(row, "to_target")
     name = Text(_named(row, varying))
     if flag(row, "stable") is False:
         name.append(" UNSTABLE", style="bold red")
-    total = _seeds(row)
-    came = number(reached, "reached") or 0
     return [
         name,
-        *([Text(str(total))] if "seeds" in varying else []),
+        *([Text(str(_seeds(row)))] if "seeds" in varying else []),
         _with_spread(table(row, "round_s"), 1, 2),
         _with_spread(table(table(row, "speedup"), "saved"), 100, 1),
-        _with_spread(table(metric, "final"), 1, 3),
-        Text(
-            words.seconds(number(table(reached, "time_s"), "mean"))
-            + ("" if came == total else f" ({came:g}/{total})")
-        ),
-        Text(words.size(number(table(reached, "bytes"), "mean"))),
+        *(_of_metric(row) if "metric" in varying else []),
         Text(words.size(_both_ways(table(row, "bytes_per_round")))),
+    ]
+
+
+def _of_metric(row: Row) -> list[Text]:
+    reached, total = table(row, "to_target"), _seeds(row)
+    came = number(reached, "reached") or 0
+    to_target = words.seconds(number(table(reached, "time_s"), "mean"))
+    return [
+        _with_spread(table(table(row, "metric"), "final"), 1, 3),
+        Text(to_target + ("" if came == total else f" ({came:g}/{total})")),
+        Text(words.size(number(table(reached, "bytes"), "mean"))),
     ]
 
 
@@ -110,15 +119,17 @@ def _feet(comparison: Mapping[str, Json], rows: Sequence[Row]) -> list[Text]:
     name = _named(base, _varying(rows)) or "the first row"
     metric = words.metric(text(comparison, "metric") or "metric", text(comparison, "metric_unit"))
     lower = flag(comparison, "lower_is_better") or False
+    measured = "metric" in _varying(rows)
     goal = f"{words.figure(number(target, 'metric'))} {text(comparison, 'metric') or ''}"
     several = len(items(comparison, "fleets")) > 1
     if several:
         name, goal = f"{name} in the same fleet", "each fleet's target"
+    until = f"to target, sent: time and bytes until {goal}"
     feet = [
         f"round: mean of the {text(comparison, 'round_s_over')}",
         f"saved: of the round of {name}, same seed; ± standard deviation over seeds",
         *([f"final: {metric}; lower is better"] if lower else []),
-        f"to target, sent: time and bytes until {goal} ({text(target, 'rule')})",
+        *([f"{until} ({text(target, 'rule')}), of the seeds that reach it"] if measured else []),
         *(str(note) for note in items(comparison, "notes")),
     ]
     if any(flag(row, "stable") is False for row in rows):

@@ -33,7 +33,7 @@ def describe_fidelity(
 
     Lateness is over all releases of all clients. Percentiles of percentiles do not exist: the
     rate error's `p50` is the median of the clients' medians, its `max` the worst's. `stable` is
-    null where nothing was measured."""
+    null where nothing was measured, or no round finished."""
     events = list(reports.values())
     releases = sorted(_releases(events))
     rate = {key: _column(events, "rate_error", key) for key in ("p50", "max")}
@@ -65,7 +65,7 @@ def describe_fidelity(
         "unreported": list(silent),
         "overrun_s": max(overruns, default=None),
         "late_jobs": int(sum(late_jobs)) if late_jobs else None,
-        "stable": not broken if measured else None,
+        "stable": not broken if measured and rounds else None,
         "broken": broken,
     }
 

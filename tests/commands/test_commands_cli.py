@@ -177,8 +177,10 @@ def test_profiles_are_listed_shown_and_checked(command: Command, places: dict[st
     listed = command("profiles", "list")
     assert listed.code == 0
     assert all(name in listed.out for name in ("mixed-20", "pixel2", "verizon-lte"))
-    shown = command("profiles", "show", "mixed-20")
-    assert (shown.code, shown.err) == (0, "")
+    for name, words_ in (("mixed-20", "20 clients"), ("driving", "note: synthetic")):
+        shown = command("profiles", "show", name)
+        assert (shown.code, shown.err) == (0, "")
+        assert words_ in shown.out
     source = Path(__file__).parents[2] / "profiles" / "devices" / "pixel2.toml"
     checked = command("profiles", "check", str(source))
     assert checked.code == 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from protocol.telemetry import Json
 from runs import reading
 from runs.analysis import summarise_run
 from runs.comparable import flatten
@@ -193,6 +194,31 @@ def test_table_fits_and_marks_the_unstable(make: Make) -> None:
     assert " 32.6 " in clip
     (none,) = [line for line in lines if line.startswith("none")]
     assert "UNSTABLE" not in none
+
+
+def test_what_rows_share_is_said_once_and_no_name_is_cut_off(make: Make) -> None:
+    long = "clip-network+fedsparsify-global"
+    runs = [make({"run.strategy": name, "run.seed": 1}) for name in ("none", long)]
+    comparison: Any = compare(runs)
+    head, table, _ = printed(comparison, 80).split("\n\n", 2)
+    assert "secagg" in head
+    assert "1 seed" in head
+    assert "secagg" not in table
+    told = [line.split()[0] for line in table.splitlines() if line[:1].strip()]
+    assert "".join(told) == f"none{long}"  # folded, not cut
+    assert "final" in table
+    for row in comparison["rows"]:
+        row["metric"]["final"] = {"mean": None, "spread": None}
+    unmeasured = printed(comparison, 80)
+    assert "final" not in unmeasured
+    assert "to target" not in unmeasured
+
+
+def printed(comparison: dict[str, Json], width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    print_comparison(comparison, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 def test_unfinished_runs_are_told(make: Make) -> None:
