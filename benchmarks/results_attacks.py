@@ -21,7 +21,9 @@ def of_runs(paths: Sequence[Path]) -> list[str]:
     if not judged:
         return []
     results = [json.loads(file.read_text(encoding="utf-8")) for file in judged]
-    found, lines = tabulate(results), []
+    study = paths[0].parent.name
+    lines = [f"Attacked by `run_testbed.py attack out/{study}` ([how](membership.md)):", ""]
+    found = tabulate(results)
     if len(judged) < len(paths):
         lines += [f"**{len(judged)} of {len(paths)} runs were attacked.**", ""]
     for block in _tables(found, "blocks"):

@@ -116,7 +116,8 @@ def test_what_attacks_found_stands_beside_and_how_many_runs_they_judged(tmp_path
     (paths[1] / "attack.json").write_text(json.dumps(result))
     assert results_attacks.of_runs(paths[:1]) == []
     lines = results_attacks.of_runs(paths)
-    assert lines[0] == "**1 of 2 runs were attacked.**"
+    assert "attack out/fedsparsify-membership`" in lines[0]
+    assert "**1 of 2 runs were attacked.**" in lines
     assert not any("that of dense" in line for line in lines)
     dense = {**target, "attacks": {"loss": {"auc": {**auc, "value": 0.75}}}}
     paths[0].mkdir()
