@@ -195,7 +195,7 @@ def event_log(summary: Summary) -> str | None:
     return f"sha256 {digest}" if digest and summary["clock"] == "virtual" else None
 
 
-STRAGGLER_COLUMNS = ("client", "device", "network", "slow in", "keep", "before", "after", "target")
+STRAGGLER_COLUMNS = ("#", "device", "network", "slow in", "keep", "before", "after", "target")
 
 
 NUMERIC_COLUMNS = ("keep", "before", "after", "target")
@@ -210,7 +210,7 @@ def straggler_rows(summary: Summary) -> list[tuple[str, ...]]:
             words.text(s["device"]),
             words.text(s["network"]),
             f"{s['slow_phase']} +{words.seconds(_excess(s))}",
-            words.figure(number(s, "keep_ratio")),
+            words.figure(number(s, "keep_ratio"), 2),
             words.seconds(number(s, "before_s")),
             words.seconds(number(s, "after_s")),
             words.seconds(number(s, "target_s")),

@@ -114,7 +114,7 @@ def _stragglers(summary: Summary, narrow: bool) -> RenderableType:
     if not rows:
         known = summary["stragglers_from"] != "not measured"
         return "none" if known else "not measured"
-    room = {"device": 9, "network": 6} if narrow else {"device": 16, "network": 10}
+    room = {"device": 12, "network": 12} if narrow else {"device": 16, "network": 10}
     columns = [name for name in reading.STRAGGLER_COLUMNS if not (narrow and name == "target")]
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
     for name in columns:

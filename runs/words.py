@@ -38,8 +38,9 @@ def small_share(value: float | None) -> str:
     return DASH if value is None else f"{value * 100:z.2g} %"
 
 
-def figure(value: float | None) -> str:
-    return DASH if value is None else f"{value:.4g}"
+def figure(value: float | None, digits: int = 4) -> str:
+    """So many significant digits."""
+    return DASH if value is None else f"{value:.{digits}g}"
 
 
 _INITIALS = frozenset({"mae", "mse", "rmse"})
