@@ -3,6 +3,7 @@
 Made from the summary alone.
 """
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from runs.reading import Summary
 WIDTH = 100
 _BAR = 56
 _SHOWN = 8
+_NARROW = 58
+"""Columns behind the headings in a terminal of 80."""
 
 
 def print_closing_table(summary: Summary, console: Console, folder: Path | None = None) -> None:
@@ -114,18 +117,31 @@ def _stragglers(summary: Summary, narrow: bool) -> RenderableType:
     if not rows:
         known = summary["stragglers_from"] != "not measured"
         return "none" if known else "not measured"
-    room = {"device": 12, "network": 12} if narrow else {"device": 16, "network": 10}
     columns = [name for name in reading.STRAGGLER_COLUMNS if not (narrow and name == "target")]
+    listed = [dict(zip(reading.STRAGGLER_COLUMNS, row, strict=True)) for row in rows[:_SHOWN]]
+    room = _room(columns, listed) if narrow else {"device": 16, "network": 10}
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
     for name in columns:
         right = name in reading.NUMERIC_COLUMNS
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    for row in rows[:_SHOWN]:
-        cells = dict(zip(reading.STRAGGLER_COLUMNS, row, strict=True))
-        table.add_row(*(_short(cells[name], room.get(name, 16)) for name in columns))
+    for cells in listed:
+        table.add_row(*(_short(cells[name], room.get(name, 20)) for name in columns))
     if len(rows) <= _SHOWN:
         return table
     return Group(table, Text(f"and {len(rows) - _SHOWN} more", style="dim"))
+
+
+def _room(columns: Sequence[str], listed: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    """What is left in a narrow terminal for names: devices whole if they can be, networks at least
+    six letters."""
+
+    def longest(name: str) -> int:
+        return max(len(name), *(len(cells[name]) for cells in listed))
+
+    figures = (name for name in columns if name not in ("device", "network"))
+    left = _NARROW - 2 - sum(longest(name) + 1 for name in figures)
+    device = max(6, min(longest("device"), left - 6))
+    return {"device": device, "network": max(6, left - device)}
 
 
 def _short(text: str, room: int) -> Text:

@@ -37,6 +37,21 @@ def test_golden(config: Config, fake_run: Fake) -> None:
     assert shown(fake_summary(config, run)) == GOLDEN.read_text()
 
 
+def test_figures_of_stragglers_are_whole_in_a_narrow_terminal(
+    config: Config, fake_run: Fake
+) -> None:
+    run = fake_run()
+    run.whole()
+    summary: Any = fake_summary(config, run)
+    (straggler,) = summary["stragglers"]
+    straggler |= {"device": "raspberry-pi-of-a-long-name", "network": "a-network-behind-a-cell"}
+    straggler |= {"slow_phase": "download", "phase_excess_s": {"download": 12.34}}
+    straggler |= {"keep_ratio": 0.6375, "before_s": 123.4, "after_s": 101.2}
+    (row,) = [line for line in shown(summary, 80).splitlines() if "download +" in line]
+    for whole in ("2 raspberry", "download +12.34 s", "0.64", "123 s", "101 s"):
+        assert whole in row
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_never_wider_than_the_terminal_nor_100(config: Config, fake_run: Fake, width: int) -> None:
     run = fake_run()
