@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from learning.cifar import CLASSES, CifarError, read_batches
@@ -15,10 +16,13 @@ from learning.tasks import data_card, load_task
 from tests.learning.refusal import refused
 
 
+def rows_of(images: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(images).integers(0, 256, (images, 3072)).astype(np.uint8)
+
+
 def batch(images: int, **changes: object) -> bytes:
-    generator = np.random.default_rng(images)
     content: dict[bytes, object] = {
-        b"data": generator.integers(0, 256, (images, 3072)).astype(np.uint8),
+        b"data": rows_of(images),
         b"labels": (np.arange(images) % 10).tolist(),
     }
     content |= {key.encode(): value for key, value in changes.items()}
@@ -35,7 +39,7 @@ def test_official_batches_are_planes_of_red_green_and_blue(tmp_path: Path) -> No
     content = batch(20)
     (tmp_path / "data_batch_1").write_bytes(content)
     pixels, labels = read_batches(tmp_path, ["data_batch_1"], {"data_batch_1": md5_of(content)})
-    rows = pickle.loads(content)[b"data"]
+    rows = rows_of(20)
     assert pixels.shape == (20, 32, 32, 3)
     assert pixels[3, 5, 7].tolist() == [rows[3, p * 1024 + 5 * 32 + 7] for p in range(3)]
     assert labels.tolist() == [number % 10 for number in range(20)]
